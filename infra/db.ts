@@ -1,0 +1,61 @@
+/** The PostgreSQL pool and transactions. Money lives behind these; every caller passes its transaction on explicitly. */
+import pg from 'pg';
+
+export type Pool = pg.Pool;
+/** One connection inside a transaction. Only {@link inTransaction} makes one, so a function taking `Tx` cannot run outside one. */
+export type Tx = pg.PoolClient & { readonly __inTransaction: true };
+/** Anything a read-only query can run on. */
+export type Queryable = Pick<pg.Pool, 'query'>;
+
+/** One process keeps at most this many connections; PostgreSQL allows 200 and about six processes share it. */
+const poolConnectionsMax = 16;
+const connectTimeoutMs = 10_000;
+/** Transactions that a deadlock or serialisation conflict ended are run again, at most this often. */
+const attemptsMax = 5;
+const retryableStates = new Set(['40001', '40P01']);
+
+export interface PoolOptions {
+  readonly connectionString: string;
+  readonly applicationName: string;
+  readonly connectionsMax?: number;
+}
+
+export function openPool(options: PoolOptions): Pool {
+  const pool = new pg.Pool({
+    connectionString: options.connectionString,
+    application_name: options.applicationName,
+    max: options.connectionsMax ?? poolConnectionsMax,
+    connectionTimeoutMillis: connectTimeoutMs,
+  });
+  // An idle connection that the server drops must not end the process; the next query reports the real error.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+function isRetryable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && retryableStates.has(String(error.code));
+}
+
+/**
+ * Runs `work` in one READ COMMITTED transaction: all of it or none. `work` may run again after a deadlock or a
+ * serialisation failure, so it must have no effect outside the database.
+ */
+export async function inTransaction<T>(pool: Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const client = await pool.connect();
+    let broken: Error | undefined;
+    try {
+      await client.query('BEGIN');
+      const result = await work(client as Tx);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((rollbackError: unknown) => {
+        broken = rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));
+      });
+      if (attempt >= attemptsMax || !isRetryable(error)) throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+}
