@@ -1,0 +1,219 @@
+/**
+ * The wire between coordinator and co-signers. Pure: shapes and limits only, shared by both sides. Everything the
+ * coordinator says may be a lie; every co-signer message between co-signers is an {@link Envelope} it cannot forge.
+ */
+import { z } from 'zod';
+import type { ErrorCatalogue } from '#core/errors';
+import {
+  approvalSchema,
+  approvalsMax,
+  hexText,
+  policySchema,
+  rosterSchema,
+  signedIntentSchema,
+} from '#policies/contract';
+
+export const protocolDomains = {
+  envelope: 'strongroom/envelope/v1',
+  contribution: 'strongroom/contribution/v1',
+  sessionId: 'strongroom/session-id/v1',
+  signId: 'strongroom/sign-id/v1',
+  activationTest: 'strongroom/activation-test/v1',
+  keyStatement: 'strongroom/key-statement/v1',
+  echo: 'strongroom/echo/v1',
+} as const;
+
+/** Largest request body a co-signer reads: a DKG round carries 160 KiB per peer, as base64 about 220 KiB, for 4 peers. */
+export const requestBytesMax = 2 * 1024 * 1024;
+/** Largest unsigned transaction, bytes. An EIP-1559 transfer has about 50. */
+export const unsignedBytesMax = 128 * 1024;
+export const intentsMax = 500;
+
+const walletId = z.string().regex(/^wal_[0-9a-f-]{36}$/);
+const sessionId = z.string().regex(/^ses_[0-9a-f-]{36}$/);
+const party = z.number().int().min(1).max(255);
+const sha = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
+
+/** What a co-signer is asked to sign: never a digest, always the bytes and everything the decision rests on. */
+export const signRequestSchema = z.strictObject({
+  wallet: walletId,
+  epoch: z.number().int().min(0),
+  /** Path of the paying address below the wallet's root. */
+  path: z.string().regex(/^m(?:\/(?:0|[1-9][0-9]{0,9})){1,4}$/),
+  /** CAIP-2. */
+  chain: z.string().max(48),
+  /** Unsigned transaction bytes: for EIP-1559 `02 || rlp([...])` without signature (EIP-2718, EIP-1559). */
+  unsigned: hexText.max(unsignedBytesMax * 2),
+  /** `pay` carries out the intents; `cancel` spends the recorded conflict set on nothing (zero value to itself). */
+  purpose: z.enum(['pay', 'cancel']),
+  intents: z.array(signedIntentSchema).min(1).max(intentsMax),
+  facts: z.array(z.never()).max(0),
+  approvals: z.array(z.strictObject({ intentId: z.string(), approval: approvalSchema })).max(approvalsMax),
+  policyHash: sha,
+  rosterHash: sha,
+  /** Exactly t parties, ascending. */
+  participants: z.array(party).min(2).max(255),
+});
+export type SignRequest = z.infer<typeof signRequestSchema>;
+
+/** Names of the ten checks of design section 7, in their order. A refusal carries the one that refused. */
+export const checkNames = [
+  'decode',
+  'digest',
+  'intent',
+  'pins',
+  'approvals',
+  'policy',
+  'spend',
+  'freeze',
+  'conflict',
+  'record',
+] as const;
+export type CheckName = (typeof checkNames)[number];
+
+export interface Refusal {
+  readonly check: CheckName;
+  /** Stable, kebab-case: `output-mismatch`, `fee-above-cap`, `policy-denied` ... */
+  readonly reason: string;
+  /** One sentence for a person. Never a secret. */
+  readonly message: string;
+  readonly party: number;
+}
+
+/** `from`'s Ed25519 signature covers the canonical JSON of all fields but `signature`, with the envelope domain. */
+export const envelopeSchema = z.strictObject({
+  session: sessionId,
+  round: z.number().int().min(1).max(16),
+  from: party,
+  /** 0 = broadcast. */
+  to: z.number().int().min(0).max(255),
+  /** Position of this message in all that `from` sent in the session, from 0. */
+  seq: z.number().int().min(0).max(65535),
+  epoch: z.number().int().min(0),
+  kind: z.enum(['mpc', 'echo', 'ack']),
+  /** Broadcast: the payload. To one party: X25519 ephemeral key || nonce || AES-256-GCM ciphertext and tag. */
+  payload: base64,
+  /** Ed25519, base64. */
+  signature: base64,
+});
+export type Envelope = z.infer<typeof envelopeSchema>;
+
+/** A fresh 32-byte contribution to the session's id, signed by its party over {domain, session, party, purpose hash, value}. */
+export const contributionSchema = z.strictObject({
+  party,
+  /** 32 bytes hex. */
+  value: hexText.length(64),
+  /** SHA-256 of what the session is for: the canonical sign request or the DKG request. */
+  subject: sha,
+  signature: base64,
+});
+export type Contribution = z.infer<typeof contributionSchema>;
+
+export const dkgRequestSchema = z.strictObject({
+  wallet: walletId,
+  threshold: z.number().int().min(2).max(255),
+  parties: z.number().int().min(3).max(255),
+  epoch: z.literal(0),
+});
+export type DkgRequest = z.infer<typeof dkgRequestSchema>;
+
+/** Signed by a party after activation over canonical JSON of all fields but `signature`, with the key-statement domain. */
+export const keyStatementSchema = z.strictObject({
+  wallet: walletId,
+  epoch: z.number().int().min(0),
+  party,
+  threshold: z.number().int().min(2),
+  parties: z.number().int().min(3),
+  /** Compressed SEC1, 33 bytes hex: the wallet's root (the account node). */
+  publicKey: hexText.length(66),
+  chainCode: hexText.length(64),
+  transcriptHash: sha,
+  /** True when made by a co-signer started with --dev. */
+  dev: z.boolean(),
+  signature: base64,
+});
+export type KeyStatement = z.infer<typeof keyStatementSchema>;
+
+/** Who the co-signers are; written by the operator (the dev orchestrator on one machine), pinned by every process. */
+export const committeeSchema = z.strictObject({
+  threshold: z.number().int().min(2),
+  members: z
+    .array(
+      z.strictObject({
+        party,
+        /** Base URL, `http://127.0.0.1:7101`. */
+        url: z.url(),
+        /** Ed25519 public key, 32 bytes hex. */
+        signingKey: hexText.length(64),
+        /** X25519 public key, 32 bytes hex. */
+        encryptionKey: hexText.length(64),
+      }),
+    )
+    .min(3)
+    .max(255),
+});
+export type CommitteeFile = z.infer<typeof committeeSchema>;
+
+/** A policy and roster with the signatures the previous roster asks for. */
+export const bundleSchema = z.strictObject({
+  policy: policySchema,
+  roster: rosterSchema,
+  approvals: z.array(
+    z.strictObject({ group: z.string(), approver: z.string(), assertion: approvalSchema.shape.assertion }),
+  ),
+});
+export type Bundle = z.infer<typeof bundleSchema>;
+
+export const custodyErrors = {
+  CUSTODY_REFUSED: {
+    kind: 'forbidden',
+    why: 'A co-signer refused to take part; details.check names which of its ten checks, details.reason why.',
+    whatToDo:
+      'Read the reason. A refusal is a decision, not a fault: the same request will be refused again.',
+  },
+  CUSTODY_SIGNER_UNREACHABLE: {
+    kind: 'unavailable',
+    why: 'Too few co-signers answered to form a quorum.',
+    whatToDo: 'Start the named co-signers and look at their log files; the request is retried.',
+    retryable: true,
+  },
+  CUSTODY_SESSION_ABORTED: {
+    kind: 'aborted',
+    why: 'An MPC session ended before its result; nothing was signed.',
+    whatToDo:
+      'It is retried in a new session; if one party is blamed again and again, look at that co-signer.',
+    retryable: true,
+  },
+  CUSTODY_ENVELOPE_INVALID: {
+    kind: 'invalid',
+    why: 'A message between co-signers was forged, replayed, misaddressed or of another session, round or epoch.',
+    whatToDo: 'Look at the coordinator and the network between the co-signers; the session was ended.',
+  },
+  CUSTODY_BANNED: {
+    kind: 'forbidden',
+    why: 'A co-signer has banned a counterparty whose messages proved a cheat (or corruption that looks like one).',
+    whatToDo: 'Do not sign with that pair again; investigate, then replace the party by a reshare.',
+  },
+  CUSTODY_WALLET_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No wallet, or no active share of that epoch, has this id.',
+    whatToDo: 'Check the wallet id; a wallet exists after its key ceremony was activated by all co-signers.',
+  },
+  CUSTODY_STATEMENT_INVALID: {
+    kind: 'invariant',
+    why: "The co-signers' key statements are missing, contradict each other or do not verify against the committee file.",
+    whatToDo: 'Use no address of this wallet until it is understood which process shows another key.',
+  },
+  CUSTODY_CONFIG_INVALID: {
+    kind: 'invalid',
+    why: "A co-signer's configuration, key file, committee file, policy or roster cannot be used.",
+    whatToDo:
+      'Correct the named file or field; outside --dev no development roster, plain key or unaudited engine is taken.',
+  },
+  CUSTODY_STORE_CORRUPT: {
+    kind: 'invariant',
+    why: "A co-signer's own store does not verify: a broken log chain, a share that does not decrypt, a clock behind the log.",
+    whatToDo: 'Keep the co-signer stopped; compare its log head with what other co-signers and backups know.',
+  },
+} as const satisfies ErrorCatalogue;
