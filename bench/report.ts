@@ -1,0 +1,115 @@
+/**
+ * What every bench shares: its arguments (`--quick`, `--json FILE`), the machine it ran on, latency figures and one output
+ * shape, so that a script can compare runs.
+ */
+import { writeFileSync } from 'node:fs';
+import os from 'node:os';
+import { parseArgs } from 'node:util';
+
+export interface BenchRow {
+  /** What was measured: `strongroom`, `naive`, `raw module`. */
+  readonly subject: string;
+  readonly workload: string;
+  readonly opsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+export interface BenchReport {
+  readonly bench: string;
+  /** Machine and settings; figures without these mean nothing. */
+  readonly conditions: Readonly<Record<string, string | number | boolean>>;
+  readonly rows: readonly BenchRow[];
+  readonly ratios: Readonly<Record<string, number>>;
+}
+export interface BenchArguments {
+  /** A run of under 45 s, with fewer samples. */
+  readonly quick: boolean;
+  readonly jsonFile: string | undefined;
+}
+
+/** @throws TypeError for an unknown argument */
+export function benchArguments(argv: readonly string[] = process.argv.slice(2)): BenchArguments {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } },
+    allowPositionals: false,
+  });
+  return { quick: values.quick, jsonFile: values.json };
+}
+
+/** The machine and runtime, to be spread into `conditions`. */
+export function machineConditions(): Record<string, string | number | boolean> {
+  const gibibytes = os.totalmem() / 2 ** 30;
+  return {
+    cpu: os.cpus()[0]?.model ?? 'unknown',
+    cores: os.cpus().length,
+    memoryGiB: Math.round(gibibytes),
+    loadAverage1m: Math.round((os.loadavg()[0] ?? 0) * 100) / 100,
+    system: `${os.platform()} ${os.arch()}`,
+    node: process.version,
+    date: new Date().toISOString(),
+  };
+}
+
+/** The q-th quantile (0..1) by nearest rank; 0 for no samples. */
+export function quantile(samples: readonly number[], q: number): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))] ?? 0;
+}
+
+const rounded = (value: number, digits: number): number => Math.round(value * 10 ** digits) / 10 ** digits;
+
+/** One row from the latencies of its calls and the operations they did in `elapsedMs`. */
+export function benchRow(
+  subject: string,
+  workload: string,
+  measured: {
+    readonly operations: number;
+    readonly elapsedMs: number;
+    readonly latenciesMs: readonly number[];
+  },
+): BenchRow {
+  return {
+    subject,
+    workload,
+    opsPerSecond: rounded((measured.operations * 1000) / measured.elapsedMs, 1),
+    p50Ms: rounded(quantile(measured.latenciesMs, 0.5), 2),
+    p99Ms: rounded(quantile(measured.latenciesMs, 0.99), 2),
+  };
+}
+
+export const ratio = (numerator: number, denominator: number): number => rounded(numerator / denominator, 2);
+
+/** Prints conditions, rows and ratios as aligned text, and writes the JSON file when one was asked for. */
+export function publishReport(report: BenchReport, jsonFile: string | undefined): void {
+  const lines = [
+    `bench ${report.bench}`,
+    ...Object.entries(report.conditions).map(([k, v]) => `  ${k}: ${v}`),
+    '',
+  ];
+  const header = ['subject', 'workload', 'ops/s', 'p50 ms', 'p99 ms'];
+  const cells = report.rows.map((row) => [
+    row.subject,
+    row.workload,
+    row.opsPerSecond.toFixed(1),
+    row.p50Ms.toFixed(2),
+    row.p99Ms.toFixed(2),
+  ]);
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...cells.map((line) => line[column]?.length ?? 0)),
+  );
+  for (const line of [header, ...cells])
+    lines.push(
+      line
+        .map((cell, column) =>
+          column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+        )
+        .join('  '),
+    );
+  lines.push(
+    '',
+    ...Object.entries(report.ratios).map(([name, value]) => `ratio ${name}: ${value.toFixed(2)}`),
+  );
+  process.stdout.write(`${lines.join('\n')}\n`);
+  if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+}
