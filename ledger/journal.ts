@@ -5,6 +5,7 @@
 import { derivedId, type Id } from '#core/ids';
 import { type Amount, compare, isZero, subtract } from '#core/money';
 import {
+  type AccountPath,
   chainDeposit,
   chainHot,
   chainPending,
@@ -12,11 +13,10 @@ import {
   customerProvisional,
   houseEquity,
   houseNetworkFee,
-  type MoveCommand,
   type PayingMirror,
   suspense,
-  type TransferCommand,
-} from './contract.ts';
+} from './accounts.ts';
+import type { TransferCommand } from './transfers.ts';
 
 /** The id of a step of a business event; also how a pending transfer is found again when it is posted or voided. */
 export const transferIdOf = (reference: string, step: string): Id<'tr'> =>
@@ -104,12 +104,7 @@ export function depositOrphanedAfterFinal(
 ): TransferCommand[] {
   const fromCustomer = compare(line.available, line.amount) < 0 ? line.available : line.amount;
   const spent = subtract(line.amount, fromCustomer);
-  const leg = (
-    step: string,
-    debit: MoveCommand['debit'],
-    amount: Amount,
-    linked: boolean,
-  ): TransferCommand => ({
+  const leg = (step: string, debit: AccountPath, amount: Amount, linked: boolean): TransferCommand => ({
     id: depositStep(line, step),
     kind: 'post',
     debit,

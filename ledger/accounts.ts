@@ -1,0 +1,92 @@
+/** The chart of accounts: how an account is named, and what follows from its name. */
+import { errorsOf } from '#core/errors';
+import { type Id, isId } from '#core/ids';
+import type { AssetId } from '#core/money';
+import { ledgerErrors } from './errors.ts';
+
+const fail = errorsOf(ledgerErrors);
+
+/** An account is a path and an asset; the same path may exist once per asset. */
+export type AccountPath =
+  | `customer:${Id<'acc'>}:main`
+  | `customer:${Id<'acc'>}:provisional`
+  | `chain:pending:${Id<'wal'>}`
+  | `chain:deposit:${Id<'wal'>}`
+  | `chain:hot:${Id<'wal'>}`
+  | `suspense:${Id<'wal'>}`
+  | 'house:equity'
+  | 'house:income'
+  | 'house:network-fee';
+/** The chain mirrors that an address can pay from. */
+export type PayingMirror = `chain:deposit:${Id<'wal'>}` | `chain:hot:${Id<'wal'>}`;
+
+export interface AccountRef {
+  readonly path: AccountPath;
+  readonly asset: AssetId;
+}
+
+export const customerMain = (accountId: Id<'acc'>) => `customer:${accountId}:main` as const;
+export const customerProvisional = (accountId: Id<'acc'>) => `customer:${accountId}:provisional` as const;
+/** Mirror of deposits that are seen on chain and not final. */
+export const chainPending = (walletId: Id<'wal'>) => `chain:pending:${walletId}` as const;
+/** Mirror of the final balance of all deposit addresses of one wallet. */
+export const chainDeposit = (walletId: Id<'wal'>) => `chain:deposit:${walletId}` as const;
+/** Mirror of the hot address of one wallet. */
+export const chainHot = (walletId: Id<'wal'>) => `chain:hot:${walletId}` as const;
+/** Value on chain that has no owner on our books yet, or a loss that nobody has taken yet (negative). */
+export const suspense = (walletId: Id<'wal'>) => `suspense:${walletId}` as const;
+export const houseEquity = 'house:equity' as const;
+export const houseIncome = 'house:income' as const;
+export const houseNetworkFee = 'house:network-fee' as const;
+
+export const accountKinds = [
+  'customer-main',
+  'customer-provisional',
+  'chain-pending',
+  'chain-deposit',
+  'chain-hot',
+  'suspense',
+  'house-equity',
+  'house-income',
+  'house-network-fee',
+] as const;
+export type AccountKind = (typeof accountKinds)[number];
+
+/** `credit`: balance = credits - debits. `debit`: balance = debits - credits. */
+export type Side = 'credit' | 'debit';
+/**
+ * What the database refuses.
+ * `held`: debits posted + pending may not exceed credits posted, so that a hold counts as spent.
+ * `posted`: the posted balance may not be negative; pending lines are not looked at, else the hold of a customer whose
+ * deposit is not swept yet would be refused. `none`: either sign.
+ */
+export type Floor = 'held' | 'posted' | 'none';
+
+/** Side and floor follow from the kind, and the kind from the path. The SQL function `ledger.kind_of` says the same. */
+export const accountRules: Readonly<Record<AccountKind, { readonly side: Side; readonly floor: Floor }>> = {
+  'customer-main': { side: 'credit', floor: 'held' },
+  'customer-provisional': { side: 'credit', floor: 'held' },
+  'chain-pending': { side: 'debit', floor: 'posted' },
+  'chain-deposit': { side: 'debit', floor: 'posted' },
+  'chain-hot': { side: 'debit', floor: 'posted' },
+  suspense: { side: 'credit', floor: 'none' },
+  'house-equity': { side: 'credit', floor: 'held' },
+  'house-income': { side: 'credit', floor: 'held' },
+  'house-network-fee': { side: 'debit', floor: 'posted' },
+};
+
+/** @throws LEDGER_ACCOUNT_PATH_INVALID */
+export function accountKind(path: string): AccountKind {
+  const [first = '', second = '', third = '', ...rest] = path.split(':');
+  if (rest.length === 0) {
+    if (first === 'customer' && isId('acc', second) && (third === 'main' || third === 'provisional'))
+      return `customer-${third}`;
+    if (first === 'chain' && isId('wal', third))
+      if (second === 'pending' || second === 'deposit' || second === 'hot') return `chain-${second}`;
+    if (first === 'suspense' && isId('wal', second) && third === '') return 'suspense';
+    if (path === houseEquity) return 'house-equity';
+    if (path === houseIncome) return 'house-income';
+    if (path === houseNetworkFee) return 'house-network-fee';
+  }
+  throw fail('LEDGER_ACCOUNT_PATH_INVALID', `"${path.slice(0, 120)}" is not the path of a ledger account`);
+}
