@@ -1,0 +1,95 @@
+/** Every error answer is problem+json (RFC 9457) with our code, so that a caller can act on it without reading prose. */
+
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { type ErrorKind, errorsOf, isStrongroomError, messageOf, type StrongroomError } from '#core/errors';
+import { apiErrors } from './contract.ts';
+
+const fail = errorsOf(apiErrors);
+
+const statusOfKind: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  limited: 429,
+  unavailable: 503,
+  aborted: 503,
+  invariant: 500,
+};
+
+export const problemSchema = z
+  .object({
+    type: z.string().describe('URN of the code: urn:strongroom:error:<code>'),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.string(),
+    detail: z.string(),
+    retryable: z.boolean(),
+    details: z.record(z.string(), z.unknown()),
+    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+    requestId: z.string(),
+  })
+  .describe('RFC 9457 problem details');
+type Problem = z.infer<typeof problemSchema>;
+
+function problemOf(error: StrongroomError, requestId: string): Problem {
+  return {
+    type: `urn:strongroom:error:${error.code}`,
+    title: error.kind.replace('_', ' '),
+    status: statusOfKind[error.kind],
+    code: error.code,
+    detail: error.message,
+    retryable: error.retryable,
+    details: { ...error.details },
+    requestId,
+  };
+}
+
+async function send(reply: FastifyReply, problem: Problem): Promise<void> {
+  await reply
+    .status(problem.status)
+    .header('content-type', 'application/problem+json')
+    .send(JSON.stringify(problem));
+}
+
+/** Maps anything thrown in a route to one problem answer; unknown errors are logged whole and answered without detail. */
+export async function answerError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  if (isStrongroomError(error)) {
+    if (error.kind === 'invariant') request.log.error({ err: error }, 'request.invariant');
+    await send(reply, problemOf(error, request.id));
+    return;
+  }
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = error.validation.map((issue) => ({
+      field: `${error.validationContext ?? 'body'}${issue.instancePath.replaceAll('/', '.')}`,
+      message: issue.message ?? 'invalid',
+    }));
+    const text = errors.map((e) => `${e.field}: ${e.message}`).join('; ');
+    await send(reply, { ...problemOf(fail('API_REQUEST_INVALID', text), request.id), errors });
+    return;
+  }
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    const problem = problemOf(fail('API_REQUEST_INVALID', messageOf(error)), request.id);
+    await send(reply, { ...problem, status: error.statusCode });
+    return;
+  }
+  request.log.error({ err: error }, 'request.failed');
+  await send(
+    reply,
+    problemOf(fail('API_INTERNAL', 'the request failed; the log names the request id'), request.id),
+  );
+}
+
+export async function answerUnknownRoute(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  await send(
+    reply,
+    problemOf(fail('API_NOT_FOUND', `no route ${request.method} ${request.url}`), request.id),
+  );
+}
