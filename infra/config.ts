@@ -45,8 +45,8 @@ function readFile(file: string): Record<string, unknown> {
   let content: unknown;
   try {
     content = file.endsWith('.json') ? JSON.parse(text) : parseYaml(text);
-  } catch (error) {
-    // Parser messages may quote the text, which can hold a secret: the position only goes on as the cause.
+  } catch {
+    // The parser's message is dropped: it may quote the text, which can hold a secret.
     throw fail('INFRA_CONFIG_INVALID', `${file} is not valid ${file.endsWith('.json') ? 'JSON' : 'YAML'}`, {
       file,
     });
