@@ -129,6 +129,12 @@ export const mpcErrors = {
     why: 'The randomness given to the signing module failed its self-test.',
     whatToDo: 'Do not use this machine for signing until its random source is understood.',
   },
+  MPC_BUSY: {
+    kind: 'limited',
+    why: 'Every signing thread holds as many open sessions as it may, or the engine was closed.',
+    whatToDo: 'Wait for running sessions to end, dispose of abandoned ones, or configure more threads.',
+    retryable: true,
+  },
   MPC_UNAUDITED: {
     kind: 'forbidden',
     why: 'The built-in threshold-ECDSA engine has had no outside audit.',
