@@ -1,0 +1,22 @@
+/** Error codes of the command line itself; everything else keeps the code of the part that raised it. */
+import type { ErrorCatalogue } from '#core/errors';
+
+export const cliErrors = {
+  CLI_NOT_CONNECTED: {
+    kind: 'unavailable',
+    why: 'The command line does not know the api or its token, or the api does not answer.',
+    whatToDo:
+      'Set STRONGROOM_API and STRONGROOM_TOKEN_FILE as `npm start` prints them, and check that it is running.',
+    retryable: true,
+  },
+  CLI_FILE_INVALID: {
+    kind: 'invalid',
+    why: 'A file given to a command cannot be read or does not have the form the command needs.',
+    whatToDo: 'Check the path and the file; the message names the field.',
+  },
+  CLI_CERTIFICATE_FALSE: {
+    kind: 'invalid',
+    why: 'A certificate does not prove what it claims; the message lists each check that failed.',
+    whatToDo: 'Do not rely on this certificate; fetch it again and compare, then look for who changed it.',
+  },
+} as const satisfies ErrorCatalogue;
