@@ -108,6 +108,7 @@ export type BroadcastOutcome = {
 
 /** What the chain says about a conflict set, probed by nonce and then by every hash ever signed for it. */
 export type TrackOutcome =
+  /** Held by the node, or, with nothing known, not to be said now (a reorg under way): ask again. */
   | { readonly state: 'pending'; readonly known: readonly string[] }
   /** Neither mined nor held by the node: send the stored bytes again. */
   | { readonly state: 'lost' }
@@ -174,6 +175,11 @@ export const chainErrors = {
     why: 'No configured chain carries this asset.',
     whatToDo: 'Use one of the asset ids the API lists, or configure the chain.',
   },
+  CHAINS_UNKNOWN: {
+    kind: 'not_found',
+    why: 'The chain is not configured, configured twice, or not of a family this version knows.',
+    whatToDo: 'Use a chain id of the configuration, in CAIP-2 form (eip155:1).',
+  },
   CHAINS_NODE_UNAVAILABLE: {
     kind: 'unavailable',
     why: 'The chain node did not answer, or answered with an error.',
@@ -207,6 +213,17 @@ export const chainErrors = {
     why: 'The nonce is already reserved for another intent.',
     whatToDo:
       'Nothing to do: the next nonce is taken. If it repeats, look for a second writer of this address.',
+  },
+  CHAINS_ATTEMPT_CONFLICT: {
+    kind: 'conflict',
+    why: 'An attempt id was used again for other bytes, or the same bytes under another id.',
+    whatToDo: 'Read the stored attempts of the intent and go on with those.',
+  },
+  CHAINS_CURSOR_MOVED: {
+    kind: 'conflict',
+    why: 'A step of the chain was read beside a cursor that has moved since.',
+    whatToDo: 'Nothing to do: the next step is read from the new cursor.',
+    retryable: true,
   },
   CHAINS_HALTED: {
     kind: 'unavailable',
