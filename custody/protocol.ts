@@ -3,6 +3,7 @@
  * coordinator says may be a lie; every co-signer message between co-signers is an {@link Envelope} it cannot forge.
  */
 import { z } from 'zod';
+import { canonicalJson, type JsonValue } from '#core/canonical-json';
 import type { ErrorCatalogue } from '#core/errors';
 import {
   approvalSchema,
@@ -21,7 +22,14 @@ export const protocolDomains = {
   activationTest: 'strongroom/activation-test/v1',
   keyStatement: 'strongroom/key-statement/v1',
   echo: 'strongroom/echo/v1',
+  activationAck: 'strongroom/activation-ack/v1',
 } as const;
+export type ProtocolDomain = (typeof protocolDomains)[keyof typeof protocolDomains];
+
+/** What an Ed25519 signature of this protocol covers: the fields and the domain, as canonical JSON in UTF-8. */
+export function signedBytes(domain: ProtocolDomain, fields: Readonly<Record<string, JsonValue>>): Uint8Array {
+  return Buffer.from(canonicalJson({ ...fields, domain }), 'utf8');
+}
 
 /** Largest request body a co-signer reads: a DKG round carries 160 KiB per peer, as base64 about 220 KiB, for 4 peers. */
 export const requestBytesMax = 2 * 1024 * 1024;
@@ -81,7 +89,11 @@ export interface Refusal {
   readonly party: number;
 }
 
-/** `from`'s Ed25519 signature covers the canonical JSON of all fields but `signature`, with the envelope domain. */
+/**
+ * `from`'s Ed25519 signature covers, under the envelope domain, all fields but `signature` and `payload`, the payload's
+ * SHA-256, and the session's joint id. The joint id is derived by every party from a fresh contribution of each and never
+ * travels, so that an envelope of an earlier session is worthless even where a coordinator uses its session id again.
+ */
 export const envelopeSchema = z.strictObject({
   session: sessionId,
   round: z.number().int().min(1).max(16),
@@ -165,6 +177,66 @@ export const bundleSchema = z.strictObject({
 });
 export type Bundle = z.infer<typeof bundleSchema>;
 
+/** Signed by a party after all its test signatures: it holds a share of this key and has seen it work with every quorum. */
+export const activationAckSchema = z.strictObject({
+  wallet: walletId,
+  epoch: z.number().int().min(0),
+  party,
+  publicKey: hexText.length(66),
+  chainCode: hexText.length(64),
+  transcriptHash: sha,
+  signature: base64,
+});
+export type ActivationAck = z.infer<typeof activationAckSchema>;
+
+// ---------------------------------------------------------------- requests and answers
+
+/** Largest number of envelopes in one request: a broadcast and a direct message of every other party. */
+export const envelopesMax = 512;
+
+const contributions = z.array(contributionSchema).min(2).max(255);
+const envelopes = z.array(envelopeSchema).max(envelopesMax);
+export const openSigningSchema = z.strictObject({ session: sessionId, request: z.unknown() });
+export const openDkgSchema = z.strictObject({ session: sessionId, request: dkgRequestSchema });
+export const startSchema = z.strictObject({ session: sessionId, contributions });
+export const stepSchema = z.strictObject({ session: sessionId, envelopes });
+/** A test signature of one quorum with the shares of a key ceremony that is not activated yet. */
+export const testStartSchema = z.strictObject({
+  session: sessionId,
+  participants: z.array(party).min(2).max(255),
+});
+export const testStepSchema = testStartSchema.extend({ envelopes });
+export const ackRequestSchema = z.strictObject({ session: sessionId });
+export const activateSchema = z.strictObject({ acks: z.array(activationAckSchema).min(3).max(255) });
+
+export interface OpenAnswer {
+  readonly contribution: Contribution;
+}
+export interface FinishedSignature {
+  /** r || s, 64 bytes hex, low s. */
+  readonly compact: string;
+  readonly recoveryId: 0 | 1;
+  /** Compressed child public key, hex. */
+  readonly publicKey: string;
+}
+export type StepAnswer =
+  | { readonly state: 'more'; readonly envelopes: readonly Envelope[] }
+  | { readonly state: 'done'; readonly signature?: FinishedSignature };
+export interface IdentityAnswer {
+  readonly party: number;
+  /** Ed25519, hex. */
+  readonly signingKey: string;
+  /** X25519, hex. */
+  readonly encryptionKey: string;
+}
+/** How a co-signer answers when it does not do what it was asked. */
+export const errorAnswerSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+export type ErrorAnswer = z.infer<typeof errorAnswerSchema>;
+
 export const custodyErrors = {
   CUSTODY_REFUSED: {
     kind: 'forbidden',
@@ -204,6 +276,39 @@ export const custodyErrors = {
     kind: 'invariant',
     why: "The co-signers' key statements are missing, contradict each other or do not verify against the committee file.",
     whatToDo: 'Use no address of this wallet until it is understood which process shows another key.',
+  },
+  CUSTODY_REQUEST_INVALID: {
+    kind: 'invalid',
+    why: 'A request to a co-signer is too large, not JSON, or not of the form its schema asks for.',
+    whatToDo: 'Correct the field the message names; the co-signer did nothing.',
+  },
+  CUSTODY_SESSION_UNKNOWN: {
+    kind: 'not_found',
+    why: 'A co-signer has no such session: it ended, was idle for too long, or its process was restarted.',
+    whatToDo: 'Nothing to repair: sessions are never resumed, the request is retried in a new one.',
+    retryable: true,
+  },
+  CUSTODY_SESSION_CONFLICT: {
+    kind: 'conflict',
+    why: 'A session id was used before, or the session is at another step than the request.',
+    whatToDo: 'Open a new session with a new id.',
+    retryable: true,
+  },
+  CUSTODY_SESSIONS_LIMITED: {
+    kind: 'limited',
+    why: 'The co-signer holds as many sessions as it takes at once, or a party has aborted too often.',
+    whatToDo: 'Wait for running sessions; if a party is named, look at that co-signer.',
+    retryable: true,
+  },
+  CUSTODY_WALLET_ACTIVE: {
+    kind: 'conflict',
+    why: 'The wallet has an activated key already; a key ceremony runs once per wallet.',
+    whatToDo: 'Use the wallet as it is, or configure a new wallet id for a new key.',
+  },
+  CUSTODY_ADDRESS_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No address of ours is recorded with this wallet, path or text.',
+    whatToDo: 'Check the wallet id and the path; a wallet has addresses after its key ceremony.',
   },
   CUSTODY_CONFIG_INVALID: {
     kind: 'invalid',
