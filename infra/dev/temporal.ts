@@ -116,7 +116,9 @@ function serverEnvironment(options: TemporalOptions): Record<string, string> {
 }
 
 /** SERVING, and the history service answers too: the port alone opens before the server can work. */
-async function isServing(address: string): Promise<boolean> {
+export async function isServing(address: string): Promise<boolean> {
+  // Asked first because it costs nothing, every 25 ms.
+  if (!(await isListening(Number.parseInt(new URL(`grpc://${address}`).port, 10)))) return false;
   const { Connection } = await import('@temporalio/client');
   const connection = await Connection.connect({ address, connectTimeout: connectTimeoutMs });
   try {
@@ -183,7 +185,7 @@ export async function startTemporal(
     env: serverEnvironment(options),
     logFile: options.logFile,
     stopSignal: 'SIGTERM',
-    ready: async () => (await isListening(options.port)) && (await isServing(address)),
+    ready: async () => await isServing(address),
     readyTimeoutMs,
   });
   await ensureNamespace(address, strongroomNamespace);

@@ -1,0 +1,335 @@
+/**
+ * Boots the suite on one machine: servers, signers, worker, api; shows what it does, names what fails, and stops all of it.
+ */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Listr, type ListrTask } from 'listr2';
+import { errorsOf } from '#core/errors';
+import { infraErrors } from '../contract.ts';
+import { openPool } from '../db.ts';
+import { migrate } from '../migrations.ts';
+import { anvilChainId, startAnvil } from './anvil.ts';
+import { type RunningCluster, startCluster } from './cluster.ts';
+import { nodeProcess } from './node-process.ts';
+import { planPorts } from './ports.ts';
+import {
+  answersOk,
+  createSupervisor,
+  type ProcessExit,
+  type StopSignal,
+  type Supervisor,
+} from './processes.ts';
+import { emptyState, localPassword, lockState, makeFolder, openState, type StateFolder } from './state.ts';
+import {
+  apiProcess,
+  apiUrl,
+  type SuiteAddresses,
+  type SuiteProcess,
+  signerProcess,
+  signerUrl,
+  workerProcess,
+} from './suite.ts';
+import { strongroomNamespace, temporalPorts } from './temporal.ts';
+import { findTemporal, type Progress } from './temporal-build.ts';
+import { resolveTemporal, startTemporalFrom, type TemporalSource } from './temporal-source.ts';
+
+const fail = errorsOf(infraErrors);
+const defaultSignerCount = 3;
+/** tsx compiles on the first start, on a busy machine with cold disks. */
+const suiteReadyTimeoutMs = 90_000;
+
+export type PortName = 'postgres' | 'temporal' | 'anvil' | 'signer' | 'worker' | 'api';
+
+export interface EnvironmentOptions {
+  /** `servers` stops after PostgreSQL, Temporal and anvil. Default `suite`. */
+  readonly parts?: 'suite' | 'servers';
+  /** Empties the state first; binaries and templates stay. */
+  readonly fresh?: boolean;
+  /** The state folder; default by {@link openState}. */
+  readonly stateRoot?: string;
+  readonly ports?: Partial<Record<PortName, number>>;
+  readonly signerCount?: number;
+  /** No output; for tests. */
+  readonly silent?: boolean;
+  readonly anvil?: {
+    readonly noMining?: boolean;
+    readonly blockTimeSeconds?: number;
+    readonly slotsInAnEpoch?: number;
+  };
+  /** Changes or adds to what a process is started with; for tests that put a proxy in between. */
+  readonly adjust?: (process: SuiteProcess) => SuiteProcess;
+  readonly onUnexpectedExit?: (name: string, exit: ProcessExit, logFile: string) => void;
+  /** Told of the supervisor before anything starts, so that a signal can stop a boot half-way. */
+  readonly onSupervisor?: (supervisor: Supervisor) => void;
+}
+
+export interface RunningEnvironment {
+  readonly postgresUrl: string;
+  readonly temporalAddress: string;
+  readonly temporalNamespace: string;
+  readonly anvilUrl: string;
+  readonly apiUrl: string;
+  readonly signers: readonly { readonly index: number; readonly name: string; readonly url: string }[];
+  readonly state: StateFolder;
+  /** Addresses the configurations were made from. */
+  readonly addresses: SuiteAddresses;
+  readonly logFileOf: (name: string) => string;
+  /** Stops the process if it runs, and starts it again as before; returns when it is ready. */
+  readonly restart: (name: string) => Promise<void>;
+  /** Returns when the process has ended. @throws INFRA_PROCESS_UNKNOWN */
+  readonly kill: (name: string, signal: StopSignal) => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+/** What the steps of a boot hand on to each other. */
+interface Boot {
+  readonly options: EnvironmentOptions;
+  readonly state: StateFolder;
+  readonly supervisor: Supervisor;
+  readonly ports: Readonly<Record<PortName, number>>;
+  cluster?: RunningCluster;
+  postgresUrl: string;
+  temporalAddress: string;
+  anvilUrl: string;
+}
+
+function fromEnvironment(name: string): string | undefined {
+  const value = process.env[name];
+  return value === undefined || value === '' ? undefined : value;
+}
+
+function addressesOf(boot: Boot): SuiteAddresses {
+  return {
+    dataFolder: boot.state.data,
+    postgresUrl: boot.postgresUrl,
+    temporalAddress: boot.temporalAddress,
+    temporalNamespace: strongroomNamespace,
+    anvilUrl: boot.anvilUrl,
+    anvilChainId,
+    signerPort: boot.ports.signer,
+    signerCount: boot.options.signerCount ?? defaultSignerCount,
+    workerHealthPort: boot.ports.worker,
+    apiPort: boot.ports.api,
+  };
+}
+
+async function bootPostgres(boot: Boot): Promise<string> {
+  const given = fromEnvironment('DATABASE_URL');
+  if (given === undefined) {
+    const temporal = await findTemporal();
+    boot.cluster = await startCluster(boot.supervisor, boot.state, {
+      port: boot.ports.postgres,
+      durable: true,
+      temporal,
+    });
+  }
+  boot.postgresUrl = given ?? boot.cluster?.urlOf() ?? '';
+  const pool = openPool({ connectionString: boot.postgresUrl, applicationName: 'migrate' });
+  try {
+    const applied = await migrate(pool);
+    return `${given === undefined ? `127.0.0.1:${boot.ports.postgres}` : 'DATABASE_URL'}, ${applied.length} migrations applied`;
+  } finally {
+    await pool.end();
+  }
+}
+
+async function bootAnvil(boot: Boot): Promise<string> {
+  const folder = path.join(boot.state.data, 'anvil');
+  const anvil = await startAnvil(boot.supervisor, {
+    slotsInAnEpoch: 1,
+    ...boot.options.anvil,
+    port: boot.ports.anvil,
+    folder,
+    stateFile: path.join(folder, 'state.json'),
+    logFile: path.join(boot.state.logs, 'anvil.log'),
+  });
+  boot.anvilUrl = anvil.url;
+  return anvil.url;
+}
+
+async function bootTemporal(boot: Boot, source: TemporalSource): Promise<string> {
+  boot.temporalAddress = await startTemporalFrom(source, {
+    supervisor: boot.supervisor,
+    state: boot.state,
+    port: boot.ports.temporal,
+    database: boot.cluster?.temporalDatabase ?? {
+      adminUrl: boot.postgresUrl,
+      password: localPassword(boot.state, 'temporal'),
+    },
+  });
+  return `${boot.temporalAddress} (${source.kind})`;
+}
+
+async function bootSuiteProcess(
+  boot: Boot,
+  make: (addresses: SuiteAddresses) => SuiteProcess,
+): Promise<string> {
+  const made = make(addressesOf(boot));
+  const suiteProcess = boot.options.adjust?.(made) ?? made;
+  const { name, entry, args, config, healthUrl } = suiteProcess;
+  const configFile = path.join(makeFolder(path.join(boot.state.data, 'config')), `${name}.json`);
+  writeFileSync(configFile, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  await boot.supervisor.start(
+    nodeProcess({
+      name,
+      entry,
+      args: ['--config', configFile, ...args],
+      logFile: path.join(boot.state.logs, `${name}.log`),
+      ready: async () => await answersOk(healthUrl),
+      readyTimeoutMs: suiteReadyTimeoutMs,
+    }),
+  );
+  return healthUrl;
+}
+
+type Step = (report: Progress) => Promise<string>;
+
+/** A line of the progress list: what is started, then where it is. */
+function task(title: string, step: Step): ListrTask {
+  return {
+    title,
+    task: async (_context, line) => {
+      const report: Progress = (text) => {
+        line.output = text;
+      };
+      line.title = `${title}: ${await step(report)}`;
+    },
+  };
+}
+
+function signerTasks(boot: Boot): ListrTask {
+  const count = boot.options.signerCount ?? defaultSignerCount;
+  const indexes = Array.from({ length: count }, (_, at) => at + 1);
+  return {
+    title: 'Co-signers',
+    task: (_context, line) =>
+      line.newListr(
+        indexes.map((index) =>
+          task(
+            `signer-${index}`,
+            async () => await bootSuiteProcess(boot, (addresses) => signerProcess(addresses, index)),
+          ),
+        ),
+        { concurrent: true },
+      ),
+  };
+}
+
+async function runTasks(boot: Boot): Promise<void> {
+  const wholeSuite = boot.options.parts !== 'servers';
+  let source: TemporalSource | undefined;
+  const postgres = task('PostgreSQL', async () => await bootPostgres(boot));
+  const anvil = task('anvil', async () => await bootAnvil(boot));
+  const withoutTemporal = [postgres, anvil, ...(wholeSuite ? [signerTasks(boot)] : [])];
+  const tasks: ListrTask[] = [
+    {
+      title: 'Servers',
+      task: (_context, line) =>
+        line.newListr(
+          [
+            task('Temporal server program', async (report) => {
+              source = await resolveTemporal(report);
+              return source.kind;
+            }),
+            {
+              title: 'Everything that needs no Temporal',
+              task: (_inner, row) => row.newListr(withoutTemporal),
+            },
+          ],
+          // The build takes minutes the first time; the rest goes on beside it.
+          { concurrent: true },
+        ),
+    },
+    task('Temporal', async () => await bootTemporal(boot, source ?? { kind: 'download' })),
+    ...(wholeSuite
+      ? [
+          task('worker', async () => await bootSuiteProcess(boot, workerProcess)),
+          task('api', async () => await bootSuiteProcess(boot, apiProcess)),
+        ]
+      : []),
+  ];
+  const list = new Listr(tasks, {
+    renderer: boot.options.silent === true ? 'silent' : 'default',
+    // Plain lines where the output is no terminal.
+    fallbackRenderer: 'simple',
+    rendererOptions: { collapseSubtasks: false },
+    registerSignalListeners: false,
+  });
+  await list.run();
+}
+
+function handleOf(boot: Boot, release: () => void): RunningEnvironment {
+  const addresses = addressesOf(boot);
+  const { supervisor, state } = boot;
+  return {
+    postgresUrl: boot.postgresUrl,
+    temporalAddress: boot.temporalAddress,
+    temporalNamespace: strongroomNamespace,
+    anvilUrl: boot.anvilUrl,
+    apiUrl: apiUrl(addresses),
+    signers: Array.from({ length: addresses.signerCount }, (_, at) => ({
+      index: at + 1,
+      name: `signer-${at + 1}`,
+      url: signerUrl(addresses, at + 1),
+    })),
+    state,
+    addresses,
+    logFileOf: (name) => path.join(state.logs, `${name}.log`),
+    restart: async (name) => {
+      await supervisor.restart(name);
+    },
+    kill: async (name, signal) => {
+      const target = supervisor.find(name);
+      if (target === undefined)
+        throw fail('INFRA_PROCESS_UNKNOWN', `no process ${name} is running`, { name });
+      await target.kill(signal);
+    },
+    stop: async () => {
+      await supervisor.stopAll();
+      release();
+    },
+  };
+}
+
+/**
+ * Boots what `options` ask for and returns when all of it serves. If one part does not come up, everything is stopped and
+ * its error thrown.
+ * @throws INFRA_STATE_IN_USE, INFRA_PORT_TAKEN, INFRA_PROCESS_NOT_READY, INFRA_TEMPORAL_MISSING and others of infraErrors
+ */
+export async function bootEnvironment(options: EnvironmentOptions = {}): Promise<RunningEnvironment> {
+  const state = openState('environment', options.stateRoot);
+  const release = lockState(state);
+  const supervisor = createSupervisor();
+  options.onSupervisor?.(supervisor);
+  supervisor.onUnexpectedExit(({ spec }, exit) => {
+    options.onUnexpectedExit?.(spec.name, exit, spec.logFile);
+  });
+  try {
+    if (options.fresh === true) emptyState(state);
+    const needs = {
+      postgres: 1,
+      temporal: temporalPorts,
+      anvil: 1,
+      signer: options.signerCount ?? defaultSignerCount,
+      worker: 1,
+      api: 1,
+    };
+    const file = path.join(state.root, 'ports.json');
+    const ports = await planPorts(needs, { file, wanted: options.ports ?? {} });
+    const boot: Boot = {
+      options,
+      state,
+      supervisor,
+      ports,
+      postgresUrl: '',
+      temporalAddress: '',
+      anvilUrl: '',
+    };
+    await runTasks(boot);
+    return handleOf(boot, release);
+  } catch (error) {
+    await supervisor.stopAll();
+    release();
+    throw error;
+  }
+}

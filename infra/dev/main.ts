@@ -1,0 +1,152 @@
+/** `npm start` and `npm run demo`: the whole suite on this machine with one command. */
+import os from 'node:os';
+import { Command, InvalidArgumentError } from 'commander';
+import { isStrongroomError, messageOf } from '#core/errors';
+import { infraErrors } from '../contract.ts';
+import {
+  bootEnvironment,
+  type EnvironmentOptions,
+  type PortName,
+  type RunningEnvironment,
+} from './environment.ts';
+import type { Supervisor } from './processes.ts';
+
+const portNames = ['postgres', 'temporal', 'anvil', 'signer', 'worker', 'api'] as const;
+
+interface Flags {
+  readonly fresh?: boolean;
+  readonly keep?: boolean;
+  readonly verbose?: boolean;
+  readonly state?: string;
+  readonly port: Partial<Record<PortName, number>>;
+}
+
+/** `api=8080`, repeatable. */
+function parsePort(
+  text: string,
+  earlier: Partial<Record<PortName, number>>,
+): Partial<Record<PortName, number>> {
+  const [name, digits = ''] = text.split('=');
+  const known = portNames.find((candidate) => candidate === name);
+  const port = /^\d{1,5}$/.test(digits) ? Number.parseInt(digits, 10) : 0;
+  if (known === undefined || port < 1 || port > 65_535)
+    throw new InvalidArgumentError(`write <name>=<port> with one of ${portNames.join(', ')}`);
+  return { ...earlier, [known]: port };
+}
+
+/** Stops everything on the signals that end a program, whichever step it is at. */
+function stopOnSignals(stop: () => Promise<void>): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      process.stderr.write(`\n${signal}: stopping everything\n`);
+      const code = 128 + os.constants.signals[signal];
+      stop().then(
+        () => process.exit(code),
+        () => process.exit(code),
+      );
+    });
+  }
+}
+
+function optionsOf(flags: Flags): EnvironmentOptions {
+  let supervisor: Supervisor | undefined;
+  stopOnSignals(async () => {
+    await supervisor?.stopAll();
+  });
+  return {
+    ports: flags.port,
+    ...(flags.fresh === true ? { fresh: true } : {}),
+    ...(flags.state === undefined ? {} : { stateRoot: flags.state }),
+    onSupervisor: (created) => {
+      supervisor = created;
+    },
+    onUnexpectedExit: (name, exit, logFile) => {
+      const how = exit.signal ?? `exit code ${exit.code ?? 'unknown'}`;
+      process.stderr.write(`${name} ended by itself (${how}); its log is ${logFile}\n`);
+    },
+  };
+}
+
+function describe(environment: RunningEnvironment): string {
+  const rows: [string, string][] = [
+    ['API', environment.apiUrl],
+    ...environment.signers.map((signer): [string, string] => [signer.name, signer.url]),
+    ['PostgreSQL', environment.postgresUrl],
+    ['Temporal', `${environment.temporalAddress} namespace ${environment.temporalNamespace}`],
+    ['anvil', environment.anvilUrl],
+    ['state', environment.state.root],
+    ['logs', environment.state.logs],
+  ];
+  return rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n');
+}
+
+/** Ends only by a signal; the servers are children, so the process must be kept alive here. */
+async function untilStopped(): Promise<never> {
+  return await new Promise<never>(() => {
+    setInterval(() => undefined, 3_600_000);
+  });
+}
+
+async function start(flags: Flags): Promise<void> {
+  const environment = await bootEnvironment(optionsOf(flags));
+  process.stdout.write(`\nStrongroom is running. Ctrl-C stops it.\n${describe(environment)}\n`);
+  await untilStopped();
+}
+
+async function demo(flags: Flags): Promise<void> {
+  const story = await import('./demo/main.ts');
+  const environment = await bootEnvironment(optionsOf(flags));
+  let ok = false;
+  try {
+    ok = await story.runDemo(environment, { verbose: flags.verbose === true });
+    if (flags.keep === true) {
+      process.stdout.write(`\nEverything is left running. Ctrl-C stops it.\n${describe(environment)}\n`);
+      await untilStopped();
+    }
+  } finally {
+    await environment.stop();
+  }
+  process.exit(ok ? 0 : 1);
+}
+
+function report(error: unknown, verbose: boolean): void {
+  const advice =
+    isStrongroomError(error) && error.code in infraErrors
+      ? infraErrors[error.code as keyof typeof infraErrors].whatToDo
+      : '';
+  process.stderr.write(
+    `\n${isStrongroomError(error) ? `${error.code}: ` : ''}${messageOf(error)}\n${advice}\n`,
+  );
+  if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+}
+
+function commandWith(
+  program: Command,
+  name: string,
+  about: string,
+  run: (flags: Flags) => Promise<void>,
+): Command {
+  return program
+    .command(name)
+    .description(about)
+    .option('--fresh', 'start with empty data (built programs are kept)')
+    .option('--state <folder>', 'state folder instead of the usual one')
+    .option('--verbose', 'show stacks of errors')
+    .option('--port <name=port>', `fixed port, repeatable: ${portNames.join(', ')}`, parsePort, {})
+    .action(async (flags: Flags) => {
+      try {
+        await run(flags);
+      } catch (error) {
+        report(error, flags.verbose === true);
+        process.exit(1);
+      }
+    });
+}
+
+const program = new Command('strongroom-environment').showHelpAfterError();
+commandWith(program, 'start', 'boot everything and run until Ctrl-C', start);
+commandWith(program, 'demo', 'boot everything and tell the demo story', demo).option(
+  '--keep',
+  'leave everything running afterwards',
+);
+await program.parseAsync();
