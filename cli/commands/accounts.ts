@@ -1,0 +1,28 @@
+/** `status` and `balances`. */
+
+import type { BalanceView } from '#workflows/contract';
+import { type Connection, call } from '../client.ts';
+import { formatTable } from '../format.ts';
+import type { Output } from '../output.ts';
+
+/** The exit code says it too: 0 only when every part is up. */
+export async function showStatus(connection: { url: string }, output: Output): Promise<number> {
+  const answer = await fetch(`${connection.url}/health`);
+  const health = (await answer.json()) as { ok: boolean; parts: Record<string, string> };
+  const rows = [['part', 'state'], ['api', 'ok'], ...Object.entries(health.parts)];
+  output.show(health, formatTable(rows));
+  return health.ok ? 0 : 1;
+}
+
+export async function showBalances(connection: Connection, accountId: string, output: Output): Promise<void> {
+  const { balances } = await call<{ balances: BalanceView[] }>(
+    connection,
+    'GET',
+    `/v1/accounts/${accountId}/balances`,
+  );
+  const rows = [
+    ['asset', 'available', 'held', 'provisional'],
+    ...balances.map((row) => [row.asset, row.available, row.held, row.provisional]),
+  ];
+  output.show({ balances }, balances.length === 0 ? 'no balances' : `${formatTable(rows)}\n(base units)`);
+}

@@ -1,0 +1,112 @@
+/** `withdrawals`, `approve` and `reject`. */
+import { readFileSync } from 'node:fs';
+import { errorsOf, messageOf } from '#core/errors';
+import { statementChallenge } from '#policies';
+import type { Assertion } from '#policies/contract';
+import type { ApprovalRequest, WithdrawalView } from '#workflows/contract';
+import { SoftwarePasskey, softwarePasskeyFileSchema } from '../../infra/dev/software-passkey.ts';
+import { type Connection, call } from '../client.ts';
+import { cliErrors } from '../contract.ts';
+import { formatTable, formatTime } from '../format.ts';
+import type { Output } from '../output.ts';
+
+const fail = errorsOf(cliErrors);
+
+function describe(view: WithdrawalView): string {
+  const missing = Object.entries(view.missingApprovals).map(([group, count]) => `${count} of ${group}`);
+  const lines = [
+    `${view.id}  ${view.state}`,
+    `  ${view.units} units of ${view.asset} to ${view.address}`,
+    ...(view.txId === null ? [] : [`  transaction ${view.txId}`]),
+    ...(missing.length === 0 ? [] : [`  still needs ${missing.join(', ')}`]),
+    ...view.timeline.map((entry) => `  ${formatTime(entry.at)}  ${entry.state}  ${entry.event}`),
+  ];
+  return lines.join('\n');
+}
+
+export async function showWithdrawals(
+  connection: Connection,
+  filter: { id?: string; state?: string; limit?: string },
+  output: Output,
+): Promise<void> {
+  if (filter.id !== undefined) {
+    const view = await call<WithdrawalView>(connection, 'GET', `/v1/withdrawals/${filter.id}`);
+    output.show(view, describe(view));
+    return;
+  }
+  const query = new URLSearchParams();
+  if (filter.state !== undefined) query.set('state', filter.state);
+  if (filter.limit !== undefined) query.set('limit', filter.limit);
+  const answer = await call<{ withdrawals: WithdrawalView[] }>(connection, 'GET', `/v1/withdrawals?${query}`);
+  const rows = [
+    ['id', 'state', 'units', 'asset', 'address', 'needs'],
+    ...answer.withdrawals.map((view) => [
+      view.id,
+      view.state,
+      view.units,
+      view.asset,
+      view.address,
+      Object.entries(view.missingApprovals)
+        .map(([group, count]) => `${group}:${count}`)
+        .join(' '),
+    ]),
+  ];
+  output.show(answer, answer.withdrawals.length === 0 ? 'no withdrawals' : formatTable(rows));
+}
+
+function readPasskey(file: string): { person: string; passkey: SoftwarePasskey } {
+  try {
+    const content = softwarePasskeyFileSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return { person: content.person, passkey: SoftwarePasskey.fromFile(content) };
+  } catch (error) {
+    throw fail(
+      'CLI_FILE_INVALID',
+      `${file} is not a development passkey: ${messageOf(error)}`,
+      { file },
+      error,
+    );
+  }
+}
+
+/**
+ * Signs the statement the api gives with a development passkey and sends it. The challenge is computed here from the
+ * statement and compared with the api's: what is shown is what is signed.
+ * @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's POLICY_APPROVAL_REFUSED, WITHDRAWAL_*
+ */
+export async function decide(
+  connection: Connection,
+  options: { id: string; decision: 'approve' | 'reject'; group: string; passkeyFile: string },
+  output: Output,
+): Promise<void> {
+  const { person, passkey } = readPasskey(options.passkeyFile);
+  const ask = { decision: options.decision, group: options.group, approver: person };
+  const request = await call<ApprovalRequest>(
+    connection,
+    'POST',
+    `/v1/withdrawals/${options.id}/approval-request`,
+    ask,
+  );
+  const challenge = Buffer.from(statementChallenge(request.statement));
+  const about = request.statement;
+  if (
+    challenge.toString('base64url') !== request.challenge ||
+    about.decision !== options.decision ||
+    about.requestId !== request.withdrawal.intentId ||
+    about.intentHash !== request.withdrawal.intentHash
+  )
+    throw fail(
+      'CLI_CERTIFICATE_FALSE',
+      'the api asks to sign something else than it shows; nothing was signed',
+    );
+  const signed = passkey.assert(challenge).response;
+  const assertion: Assertion = { credentialId: passkey.credentialId.toString('base64url'), ...signed };
+  const view = await call<WithdrawalView>(connection, 'POST', `/v1/withdrawals/${options.id}/approvals`, {
+    ...ask,
+    notAfter: about.notAfter,
+    assertion,
+  });
+  output.show(
+    view,
+    `${options.decision === 'approve' ? 'approved' : 'rejected'} as ${person}\n${describe(view)}`,
+  );
+}

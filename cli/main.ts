@@ -1,0 +1,109 @@
+/** The operator's command line. It can do nothing that the API cannot; `certificate verify` and `address verify` work offline. */
+import { Command, Option } from 'commander';
+import { isStrongroomError, messageOf } from '#core/errors';
+import { type ConnectionOptions, connect } from './client.ts';
+import { showBalances, showStatus } from './commands/accounts.ts';
+import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
+import { decide, showWithdrawals } from './commands/withdrawals.ts';
+import { createOutput, type Output } from './output.ts';
+
+interface GlobalOptions extends ConnectionOptions {
+  readonly json?: true;
+}
+
+const program = new Command('strongroom')
+  .description('Custody operations: see state, approve withdrawals, check proofs')
+  .option('--api <url>', 'address of the api (or STRONGROOM_API)')
+  .option('--token-file <file>', 'file with the bearer token (or STRONGROOM_TOKEN_FILE)')
+  .showHelpAfterError();
+
+/** Every command takes --json; global options may stand before or after the command. */
+function command(spec: string, description: string): Command {
+  return program
+    .command(spec)
+    .description(description)
+    .addOption(new Option('--json', 'one JSON document on standard output'))
+    .addOption(new Option('--api <url>').hideHelp())
+    .addOption(new Option('--token-file <file>').hideHelp());
+}
+const optionsOf = (cmd: Command): GlobalOptions => cmd.optsWithGlobals<GlobalOptions>();
+const outputOf = (cmd: Command): Output =>
+  createOutput(optionsOf(cmd).json === true, (text) => process.stdout.write(text));
+const connectionOf = (cmd: Command) => connect(optionsOf(cmd), process.env);
+
+command('status', 'which parts are up; exit code 1 when one is down').action(
+  async (_options, cmd: Command) => {
+    process.exitCode = await showStatus(connectionOf(cmd), outputOf(cmd));
+  },
+);
+
+command('balances <account>', 'available, held and provisional balance of a customer account').action(
+  async (account: string, _options, cmd: Command) => {
+    await showBalances(connectionOf(cmd), account, outputOf(cmd));
+  },
+);
+
+command('withdrawals [id]', 'list withdrawals, or show one with its timeline')
+  .option('--state <state>', 'only this state, e.g. PENDING_APPROVAL')
+  .option('--limit <n>', 'rows, at most 200')
+  .action(async (id: string | undefined, options: { state?: string; limit?: string }, cmd: Command) => {
+    await showWithdrawals(
+      connectionOf(cmd),
+      { ...options, ...(id === undefined ? {} : { id }) },
+      outputOf(cmd),
+    );
+  });
+
+for (const decision of ['approve', 'reject'] as const)
+  command(`${decision} <id>`, `${decision} a waiting withdrawal with a passkey`)
+    .requiredOption('--group <group>', 'the group you act for, e.g. treasury')
+    .requiredOption('--passkey <file>', 'development passkey file')
+    .action(async (id: string, options: { group: string; passkey: string }, cmd: Command) => {
+      await decide(
+        connectionOf(cmd),
+        { id, decision, group: options.group, passkeyFile: options.passkey },
+        outputOf(cmd),
+      );
+    });
+
+const certificate = program.command('certificate').description('the proof of a final payout');
+certificate
+  .command('get <id>')
+  .description('fetch the certificate of a final withdrawal')
+  .option('--out <file>', 'write it to a file')
+  .option('--json', 'one JSON document on standard output')
+  .action(async (id: string, options: { out?: string }, cmd: Command) => {
+    await saveCertificate(connectionOf(cmd), id, options.out, outputOf(cmd));
+  });
+certificate
+  .command('verify <file>')
+  .description('check a certificate offline; with --node also that the chain has it')
+  .option('--committee <file>', "the co-signers' committee file: also checks whose key it is")
+  .option('--node <url>', 'an Ethereum node: also checks the block')
+  .option('--json', 'one JSON document on standard output')
+  .action(async (file: string, options: { committee?: string; node?: string }, cmd: Command) => {
+    process.exitCode = await showVerification(file, options, outputOf(cmd));
+  });
+
+program
+  .command('address')
+  .description('deposit and hot addresses')
+  .command('verify <address>')
+  .description("recompute an address from the co-signers' key statements")
+  .requiredOption('--path <path>', 'derivation path, e.g. m/0/7')
+  .requiredOption('--statements <file>', "JSON list of the co-signers' key statements")
+  .requiredOption('--committee <file>', "the co-signers' committee file")
+  .option('--json', 'one JSON document on standard output')
+  .action(
+    (address: string, options: { path: string; statements: string; committee: string }, cmd: Command) => {
+      process.exitCode = showAddressVerification(address, options, outputOf(cmd));
+    },
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const text = isStrongroomError(error) ? `${error.code}: ${error.message}` : messageOf(error);
+  process.stderr.write(`${text}\n`);
+  process.exitCode = 1;
+}
