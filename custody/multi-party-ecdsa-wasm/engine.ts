@@ -131,8 +131,21 @@ export class Dkls23Engine implements ThresholdEcdsaEngine {
   readonly #pool: ThreadPool;
   #lastSession = 0;
 
-  constructor(module: WebAssembly.Module, threadCount: number) {
-    this.#pool = new ThreadPool(module, threadCount);
+  private constructor(pool: ThreadPool) {
+    this.#pool = pool;
+  }
+
+  /**
+   * Starts the threads and has each make one instance.
+   * @param module compiled, its hash and imports checked by the caller
+   * @throws MPC_TRAP, MPC_RANDOMNESS
+   */
+  static async start(module: WebAssembly.Module, threadCount: number): Promise<Dkls23Engine> {
+    const pool = new ThreadPool(module, threadCount);
+    const failure = await pool.probe();
+    if (failure === undefined) return new Dkls23Engine(pool);
+    await pool.close();
+    throw errorOf(failure);
   }
 
   async newDkg(options: Parameters<ThresholdEcdsaEngine['newDkg']>[0]): Promise<EngineSession<DkgResult>> {

@@ -50,7 +50,8 @@ async function loadCommittedModule(): Promise<WebAssembly.Module> {
  * The built-in engine (dkls23-core 0.6.2). It has had no outside audit, so a production start must accept that.
  *
  * @param options.threads worker threads, default 2; sessions share them
- * @throws MPC_UNAUDITED outside development without acceptance; MPC_MODULE; MPC_INPUT for the thread count
+ * @throws MPC_UNAUDITED outside development without acceptance; MPC_MODULE; MPC_RANDOMNESS; MPC_INPUT for the
+ * thread count
  */
 export async function createDkls23Engine(options: {
   threads?: number;
@@ -64,5 +65,5 @@ export async function createDkls23Engine(options: {
   if (!Number.isInteger(threads) || threads < 1 || threads > threadCountMax) {
     throw fail('MPC_INPUT', `threads must be an integer from 1 to ${threadCountMax}`, { what: 'threads' });
   }
-  return new Dkls23Engine(await loadCommittedModule(), threads);
+  return await Dkls23Engine.start(await loadCommittedModule(), threads);
 }

@@ -16,6 +16,8 @@ export type ThreadRequest =
     }
   | { readonly type: 'step'; readonly call: number; readonly session: number; readonly inbox: Uint8Array }
   | { readonly type: 'info'; readonly call: number; readonly args: readonly CallArgument[] }
+  /** Makes and discards one instance: the module, its imports and the random source work in this thread. */
+  | { readonly type: 'probe'; readonly call: number }
   | { readonly type: 'dispose'; readonly session: number };
 
 export interface ThreadReply {
@@ -78,6 +80,13 @@ function info(request: Extract<ThreadRequest, { type: 'info' }>): CallOutcome {
   return outcome;
 }
 
+function probe(): CallOutcome {
+  const instance = newInstance();
+  if (!(instance instanceof ModuleInstance)) return instance;
+  instance.destroy();
+  return { ok: true, value: 0, output: new Uint8Array() };
+}
+
 function dispose(session: number): void {
   sessions.get(session)?.instance.destroy();
   sessions.delete(session);
@@ -88,6 +97,7 @@ function zero(args: readonly CallArgument[]): void {
 }
 
 function answer(request: Exclude<ThreadRequest, { type: 'dispose' }>): CallOutcome {
+  if (request.type === 'probe') return probe();
   if (request.type === 'step') {
     const outcome = step(request);
     request.inbox.fill(0);

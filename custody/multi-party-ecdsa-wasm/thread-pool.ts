@@ -3,7 +3,7 @@
  * takes no new sessions and ends with its last one, and a replacement starts at once.
  */
 import { Worker } from 'node:worker_threads';
-import type { CallArgument, CallOutcome } from './instance.ts';
+import type { CallArgument, CallFailure, CallOutcome } from './instance.ts';
 import type { ThreadData, ThreadReply, ThreadRequest } from './session-thread.ts';
 
 /** One instance holds 2.5 MiB (a DKG more), so a full thread stays below 256 MiB. */
@@ -30,12 +30,23 @@ function transferable(args: readonly CallArgument[]): { args: CallArgument[]; bu
   return { args: copies, buffers };
 }
 
+function withOwnBuffers(call: Call, number: number): { request: object; buffers: ArrayBuffer[] } {
+  if (call.type === 'probe') return { request: { ...call, call: number }, buffers: [] };
+  if (call.type === 'step') {
+    const { args, buffers } = transferable([call.inbox]);
+    return { request: { ...call, call: number, inbox: args[0] }, buffers };
+  }
+  const { args, buffers } = transferable(call.args);
+  return { request: { ...call, call: number, args }, buffers };
+}
+
 export class SessionThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, (outcome: CallOutcome) => void>();
   readonly #sessions = new Set<number>();
   readonly #onUnfit: (thread: SessionThread) => void;
   #lastCall = 0;
+  #answered = false;
   #unfit = false;
   #gone = false;
 
@@ -59,11 +70,18 @@ export class SessionThread {
     return this.#sessions.size;
   }
 
+  /** Whether it ever worked; one that did not is not replaced at once, or a broken set-up would spin. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   async call(call: Call): Promise<CallOutcome> {
     if (this.#gone) return lost('the thread is gone');
     if (call.type === 'open') this.#sessions.add(call.session);
     const outcome = await this.#post(call);
-    const over = call.type !== 'info' && (!outcome.ok || (call.type === 'step' && outcome.value === 0));
+    const over =
+      (call.type === 'open' || call.type === 'step') &&
+      (!outcome.ok || (call.type === 'step' && outcome.value === 0));
     if (over) this.#sessions.delete(call.session);
     if (!outcome.ok && outcome.failure.kind !== 'refused') this.#retire();
     this.#terminateWhenIdle();
@@ -86,9 +104,7 @@ export class SessionThread {
   #post(call: Call): Promise<CallOutcome> {
     this.#lastCall += 1;
     const number = this.#lastCall;
-    const { args, buffers } = transferable(call.type === 'step' ? [call.inbox] : call.args);
-    const request =
-      call.type === 'step' ? { ...call, call: number, inbox: args[0] } : { ...call, call: number, args };
+    const { request, buffers } = withOwnBuffers(call, number);
     return new Promise((resolve) => {
       const timer = setTimeout(() => void this.#worker.terminate(), callTimeoutMs);
       this.#waiting.set(number, (outcome) => {
@@ -101,6 +117,7 @@ export class SessionThread {
   }
 
   #settle(number: number, outcome: CallOutcome): void {
+    if (outcome.ok || outcome.failure.kind === 'refused') this.#answered = true;
     const resolve = this.#waiting.get(number);
     this.#waiting.delete(number);
     if (this.#waiting.size === 0) this.#worker.unref();
@@ -128,31 +145,48 @@ export class SessionThread {
 
 export class ThreadPool {
   readonly #module: WebAssembly.Module;
-  readonly #threads: SessionThread[] = [];
+  readonly #threads: (SessionThread | undefined)[];
   #closed = false;
 
   constructor(module: WebAssembly.Module, threadCount: number) {
     this.#module = module;
-    for (let count = 0; count < threadCount; count += 1) this.#threads.push(this.#start());
+    this.#threads = Array.from({ length: threadCount }, () => undefined);
+    this.#fill();
+  }
+
+  /** Waits until every thread has made an instance; gives the first failure, if any. */
+  async probe(): Promise<CallFailure | undefined> {
+    const probes = this.#threads.map(async (thread) => await thread?.call({ type: 'probe' }));
+    const outcomes = await Promise.all(probes);
+    for (const outcome of outcomes) if (outcome !== undefined && !outcome.ok) return outcome.failure;
+    return undefined;
   }
 
   /** The thread with the fewest sessions, or undefined when all are full or the pool is closed. */
   leastLoaded(): SessionThread | undefined {
-    const [first, ...rest] = this.#threads;
-    if (first === undefined) return undefined;
-    const best = rest.reduce((least, thread) => (thread.load < least.load ? thread : least), first);
-    return best.load < sessionsPerThreadMax ? best : undefined;
+    if (this.#closed) return undefined;
+    this.#fill();
+    let best: SessionThread | undefined;
+    for (const thread of this.#threads) {
+      if (thread !== undefined && (best === undefined || thread.load < best.load)) best = thread;
+    }
+    return best !== undefined && best.load < sessionsPerThreadMax ? best : undefined;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all(this.#threads.splice(0).map(async (thread) => await thread.terminate()));
+    await Promise.all(this.#threads.splice(0).map(async (thread) => await thread?.terminate()));
+  }
+
+  #fill(): void {
+    for (const [index, thread] of this.#threads.entries()) this.#threads[index] = thread ?? this.#start();
   }
 
   #start(): SessionThread {
     return new SessionThread(this.#module, (unfit) => {
       const index = this.#threads.indexOf(unfit);
-      if (index >= 0 && !this.#closed) this.#threads[index] = this.#start();
+      if (index < 0 || this.#closed) return;
+      this.#threads[index] = unfit.answered ? this.#start() : undefined;
     });
   }
 }
