@@ -44,6 +44,11 @@ export async function inTransaction<T>(pool: Pool, work: (tx: Tx) => Promise<T>)
   for (let attempt = 1; ; attempt++) {
     const client = await pool.connect();
     let broken: Error | undefined;
+    // A backend that ends between two statements is told here only; unheard, the event would end the process.
+    const onLost = (error: Error): void => {
+      broken = error;
+    };
+    client.on('error', onLost);
     try {
       await client.query('BEGIN');
       const result = await work(client as Tx);
@@ -55,6 +60,7 @@ export async function inTransaction<T>(pool: Pool, work: (tx: Tx) => Promise<T>)
       });
       if (attempt >= attemptsMax || !isRetryable(error)) throw error;
     } finally {
+      client.off('error', onLost);
       client.release(broken);
     }
   }

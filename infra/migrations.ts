@@ -99,6 +99,8 @@ async function assertUnedited(db: Kysely<unknown>, files: readonly MigrationFile
 export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise<readonly string[]> {
   const files = migrationFiles(options.root);
   const client = await pool.connect();
+  // A lost connection is reported by the statement that meets it; the event alone must not end the process.
+  client.on('error', () => undefined);
   try {
     await client.query('SELECT pg_advisory_lock($1)', [migrationLockKey]);
     // Everything runs on the one connection that holds the lock, so a pool of one is enough.

@@ -45,8 +45,8 @@ export interface EnvironmentOptions {
   readonly parts?: 'suite' | 'servers';
   /** Empties the state first; binaries and templates stay. */
   readonly fresh?: boolean;
-  /** The state folder; default by {@link openState}. */
-  readonly stateRoot?: string;
+  /** Default: the one of this checkout. Tests bring a throwaway one that shares binaries and templates. */
+  readonly state?: StateFolder;
   readonly ports?: Partial<Record<PortName, number>>;
   readonly signerCount?: number;
   /** No output; for tests. */
@@ -297,7 +297,7 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
  * @throws INFRA_STATE_IN_USE, INFRA_PORT_TAKEN, INFRA_PROCESS_NOT_READY, INFRA_TEMPORAL_MISSING and others of infraErrors
  */
 export async function bootEnvironment(options: EnvironmentOptions = {}): Promise<RunningEnvironment> {
-  const state = openState('environment', options.stateRoot);
+  const state = options.state ?? openState();
   const release = lockState(state);
   const supervisor = createSupervisor();
   options.onSupervisor?.(supervisor);
@@ -314,7 +314,7 @@ export async function bootEnvironment(options: EnvironmentOptions = {}): Promise
       worker: 1,
       api: 1,
     };
-    const file = path.join(state.root, 'ports.json');
+    const file = path.join(path.dirname(state.data), 'ports.json');
     const ports = await planPorts(needs, { file, wanted: options.ports ?? {} });
     const boot: Boot = {
       options,

@@ -1,5 +1,6 @@
 /** `npm start` and `npm run demo`: the whole suite on this machine with one command. */
 import os from 'node:os';
+import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { isStrongroomError, messageOf } from '#core/errors';
 import { infraErrors } from '../contract.ts';
@@ -10,6 +11,7 @@ import {
   type RunningEnvironment,
 } from './environment.ts';
 import type { Supervisor } from './processes.ts';
+import { openState } from './state.ts';
 
 const portNames = ['postgres', 'temporal', 'anvil', 'signer', 'worker', 'api'] as const;
 
@@ -56,7 +58,7 @@ function optionsOf(flags: Flags): EnvironmentOptions {
   return {
     ports: flags.port,
     ...(flags.fresh === true ? { fresh: true } : {}),
-    ...(flags.state === undefined ? {} : { stateRoot: flags.state }),
+    ...(flags.state === undefined ? {} : { state: openState('environment', path.resolve(flags.state)) }),
     onSupervisor: (created) => {
       supervisor = created;
     },

@@ -61,9 +61,12 @@ export async function findFreePorts(count = 1): Promise<number> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     // Random, so that two environments starting at once rarely try the same ones.
     const first = randomInt(portMin, portMax + 2 - count);
-    if (isRunPromised(first, count) || !(await isRunFree(first, count))) continue;
-    for (let port = first; port < first + count; port++) promised.add(port);
-    return first;
+    if (isRunPromised(first, count)) continue;
+    const run = Array.from({ length: count }, (_, at) => first + at);
+    // Before asking the system, so that two searches at once cannot both be promised the run.
+    for (const port of run) promised.add(port);
+    if (await isRunFree(first, count)) return first;
+    for (const port of run) promised.delete(port);
   }
   throw fail('INFRA_NO_PORT_FREE', `no ${count} adjacent ports are free in ${portMin}-${portMax}`, { count });
 }
