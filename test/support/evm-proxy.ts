@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createPool, RpcFault } from './evm-proxy-pool.ts';
 
+export { RpcFault };
+
 /**
  * `lost`: done by the node, the connection dies before the answer. `unreachable`: dies before the node saw it. `hang`: never
  * answers. `throttled`: HTTP 429. `broken`: HTTP 503. `garbage`: an answer cut in the middle.
@@ -35,6 +37,12 @@ export interface EvmProxy {
   failNext(method: string, fault: TransportFault, times?: number): void;
   /** The next calls of the method are answered with this JSON-RPC error and never reach the node. */
   refuseNext(method: string, message: string, times?: number, code?: number): void;
+  /** Calls of the method whose parameters fit meet this answer instead of the node's, until the returned function is called. */
+  lie(
+    method: string,
+    fits: (params: readonly unknown[]) => boolean,
+    answer: (params: readonly unknown[]) => unknown,
+  ): () => void;
   /** The node appears to be this many blocks behind. */
   setLag(blocks: number): void;
   /** A call to the node itself, past all faults. */
@@ -46,6 +54,11 @@ interface Request {
   readonly id: unknown;
   readonly method: string;
   readonly params: readonly unknown[];
+}
+interface Lie {
+  readonly method: string;
+  readonly fits: (params: readonly unknown[]) => boolean;
+  readonly answer: (params: readonly unknown[]) => unknown;
 }
 type PlannedFault =
   | { readonly kind: 'transport'; readonly fault: TransportFault }
@@ -159,6 +172,7 @@ export async function startEvmProxy(options: {
 }): Promise<EvmProxy> {
   const calls: RpcCall[] = [];
   const planned = new Map<string, PlannedFault[]>();
+  const lies = new Set<Lie>();
   let lag = 0;
   const node: EvmProxy['node'] = async (method, params = []) => await rpc(options.nodeUrl, method, params);
   const pool = createPool(node);
@@ -166,6 +180,8 @@ export async function startEvmProxy(options: {
     planned.set(method, [...(planned.get(method) ?? []), ...Array.from({ length: times }, () => fault)]);
   };
   const carryOut = async (request: Request): Promise<unknown> => {
+    const told = [...lies].find((one) => one.method === request.method && one.fits(request.params));
+    if (told !== undefined) return told.answer(request.params);
     if (request.method === 'eth_sendRawTransaction') return await pool.send(String(request.params[0]));
     if (request.method === 'eth_getTransactionByHash') {
       const held = pool.find(String(request.params[0]));
@@ -214,6 +230,11 @@ export async function startEvmProxy(options: {
     },
     refuseNext: (method, message, times = 1, code = -32_000) => {
       plan(method, { kind: 'refusal', error: new RpcFault(code, message) }, times);
+    },
+    lie: (method, fits, answer) => {
+      const told = { method, fits, answer };
+      lies.add(told);
+      return () => lies.delete(told);
     },
     setLag: (blocks) => {
       lag = blocks;
