@@ -191,7 +191,20 @@ export const workflowIds = {
   batcher: (chain: string, walletId: string): string => `batcher/${chain}/${walletId}`,
   batch: (id: string): string => `batch/${id}`,
   sweeper: (chain: string, walletId: string): string => `sweeper/${chain}/${walletId}`,
+  sweep: (id: string): string => `sweep/${id}`,
 } as const;
+
+/** Outbox topics: what the worker is told of, always as a hint to look into the database. */
+export const outboxTopics = {
+  /** Key: withdrawal id. Starts or wakes its workflow. */
+  withdrawal: 'withdrawal',
+  /** Key: wallet id. Wakes its batcher. */
+  batcher: 'batcher',
+  /** Key: wallet id. Wakes its sweeper. */
+  sweeper: 'sweeper',
+} as const;
+/** The only signal there is: "look again". It carries nothing, so that a forged or lost one can do no harm. */
+export const wakeSignalName = 'wake';
 
 /** Most withdrawals one batch claims: on Ethereum one transaction each, one nonce after the other. */
 export const batchRowsMax = 20;
@@ -243,6 +256,16 @@ export const workflowErrors = {
     why: 'The wallet for this asset has no activated key yet.',
     whatToDo: 'Wait for the key ceremony of the co-signers, or look at their log files.',
     retryable: true,
+  },
+  INFLOW_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No final inflow at a hot address has this transaction and index.',
+    whatToDo: 'Wait until it is final, and name the transaction and index as the list of inflows does.',
+  },
+  BATCH_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No batch has this id.',
+    whatToDo: 'Look at the batches of the wallet; a batch exists from its claim on.',
   },
   DEPOSIT_AFTER_FINAL_ORPHANED: {
     kind: 'invariant',

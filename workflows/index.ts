@@ -1,0 +1,55 @@
+/** The facade: the operations the api offers, and those that treasury and the proof need. */
+import type { Operations } from './contract.ts';
+import {
+  balances,
+  createAccount,
+  depositAddress,
+  deposits,
+  openHouseAccounts,
+} from './operations/accounts.ts';
+import { approvalRequest, cancelWithdrawal, submitApproval } from './operations/approvals.ts';
+import { certificate } from './operations/certificates.ts';
+import type { OperationsDeps } from './operations/context.ts';
+import { declareHouseFloat, type InflowView, inflows } from './operations/inflows.ts';
+import { type BooksAtCursor, booksAtCursor } from './operations/proof.ts';
+import { requestWithdrawal } from './operations/request.ts';
+import { type SweepView, sweeps } from './operations/sweeps.ts';
+import { withdrawal, withdrawals } from './operations/views.ts';
+
+export type { ChainSettings, IntentSigner, OperationsDeps, WalletSettings } from './operations/context.ts';
+export type { InflowView } from './operations/inflows.ts';
+export type { CustodyPort, OwnAddress } from './operations/ports.ts';
+export type { BooksAtCursor } from './operations/proof.ts';
+export type { SweepView } from './operations/sweeps.ts';
+
+/** What the api does not offer over HTTP in this cut: for the CLI, the demo and the proof. */
+export interface TreasuryOperations {
+  /** Opens the house's accounts and the wallets' mirrors; safe at every start. */
+  openHouseAccounts(): Promise<void>;
+  inflows(walletId: string): Promise<readonly InflowView[]>;
+  /** @throws INFLOW_UNKNOWN */
+  declareHouseFloat(options: { chain: string; txId: string; index: number }): Promise<void>;
+  sweeps(walletId: string): Promise<readonly SweepView[]>;
+  booksAtCursor(): Promise<readonly BooksAtCursor[]>;
+}
+
+export function createOperations(deps: OperationsDeps): Operations & TreasuryOperations {
+  return {
+    createAccount: (options) => createAccount(deps, options),
+    depositAddress: (options) => depositAddress(deps, options),
+    balances: (accountId) => balances(deps, accountId),
+    deposits: (accountId) => deposits(deps, accountId),
+    requestWithdrawal: (options) => requestWithdrawal(deps, options),
+    withdrawal: (id) => withdrawal(deps, id),
+    withdrawals: (filter) => withdrawals(deps, filter),
+    approvalRequest: (options) => approvalRequest(deps, options),
+    submitApproval: (options) => submitApproval(deps, options),
+    cancelWithdrawal: (id) => cancelWithdrawal(deps, id),
+    certificate: (id) => certificate(deps, id),
+    openHouseAccounts: () => openHouseAccounts(deps),
+    inflows: (walletId) => inflows(deps, walletId),
+    declareHouseFloat: (options) => declareHouseFloat(deps, options),
+    sweeps: (walletId) => sweeps(deps, walletId),
+    booksAtCursor: () => booksAtCursor(deps),
+  };
+}

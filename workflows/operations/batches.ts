@@ -1,0 +1,207 @@
+/** Claiming what is queued: at most once per row, at most what the hot address can pay, one open batch per wallet. */
+import { errorsOf } from '#core/errors';
+import type { Id } from '#core/ids';
+import { type AssetId, amount, assetId, parseUnits } from '#core/money';
+import { haltOf } from '#infra/cases';
+import { inTransaction, type Queryable, type Tx } from '#infra/db';
+import { enqueue } from '#infra/outbox';
+import { chainHot, networkFeeReserve, type TransferCommand } from '#ledger/contract';
+import { batchRowsMax, outboxTopics, workflowErrors } from '../contract.ts';
+import { haltScopes, type OperationsDeps, type WalletSettings, walletById } from './context.ts';
+import { judgeStored } from './judgement.ts';
+import { endUnpaid } from './release.ts';
+import { count, type WithdrawalRow } from './rows.ts';
+import { moveWithdrawal } from './state.ts';
+
+const fail = errorsOf(workflowErrors);
+
+export interface ClaimedBatch {
+  /** Null when there was nothing to claim. The id of another batch when that one is still open. */
+  readonly batchId: Id<'bat'> | null;
+  readonly withdrawalIds: readonly string[];
+}
+const nothing: ClaimedBatch = { batchId: null, withdrawalIds: [] };
+
+async function rowsOf(db: Queryable, batchId: string): Promise<readonly string[]> {
+  const { rows } = await db.query<{ withdrawal_id: string }>(
+    'SELECT withdrawal_id FROM operations.batch_row WHERE batch_id = $1 ORDER BY position',
+    [batchId],
+  );
+  return rows.map((row) => row.withdrawal_id);
+}
+
+/** The batch of this id from an earlier try, or the one that is still open. */
+async function existingBatch(
+  tx: Tx,
+  batchId: Id<'bat'>,
+  wallet: WalletSettings,
+): Promise<ClaimedBatch | undefined> {
+  const { rows } = await tx.query<{ id: Id<'bat'> }>(
+    `SELECT id FROM operations.batch WHERE id = $1 OR (chain = $2 AND wallet_id = $3 AND state = 'OPEN')
+      ORDER BY (id = $1) DESC LIMIT 1`,
+    [batchId, wallet.chain, wallet.id],
+  );
+  const found = rows[0];
+  return found === undefined ? undefined : { batchId: found.id, withdrawalIds: await rowsOf(tx, found.id) };
+}
+
+/** A nonce that waits for a person blocks all later ones of its address, so nothing more is claimed until it is used. */
+async function isBlocked(tx: Tx, wallet: WalletSettings): Promise<boolean> {
+  if ((await haltOf(tx, haltScopes.chain(wallet.chain))) !== undefined) return true;
+  if ((await haltOf(tx, haltScopes.wallet(wallet.id))) !== undefined) return true;
+  const { rowCount } = await tx.query(
+    `SELECT 1 FROM operations.withdrawal WHERE wallet_id = $1 AND nonce IS NOT NULL
+        AND state IN ('PENDING_APPROVAL', 'APPROVED', 'REJECTED', 'EXPIRED', 'CANCELLED') LIMIT 1`,
+    [wallet.id],
+  );
+  return (rowCount ?? 0) > 0;
+}
+
+/** What the hot address can still pay, per asset: its mirror less everything under way at its worst. */
+async function payable(deps: OperationsDeps, tx: Tx, wallet: WalletSettings): Promise<Map<AssetId, bigint>> {
+  const { assets, nativeAsset } = deps.chains.adapter(wallet.chain);
+  const mirrors = await deps.ledger.balances({ paths: [chainHot(wallet.id)] }, tx);
+  const left = new Map(
+    assets.map((asset) => [asset, mirrors.find((mirror) => mirror.asset === asset)?.balance ?? 0n]),
+  );
+  const { rows } = await tx.query<{ asset: string; units: string; fees: string }>(
+    `SELECT asset, sum(units)::text AS units, sum(fee_cap_units)::text AS fees FROM operations.withdrawal
+      WHERE wallet_id = $1 AND state IN ('SIGNING', 'BROADCAST', 'CONFIRMED') GROUP BY asset`,
+    [wallet.id],
+  );
+  for (const row of rows) {
+    const asset = assetId(row.asset);
+    left.set(asset, (left.get(asset) ?? 0n) - parseUnits(row.units));
+    left.set(nativeAsset, (left.get(nativeAsset) ?? 0n) - parseUnits(row.fees));
+  }
+  return left;
+}
+
+/** Takes the row's amount and fee cap out of `left`; false, and nothing taken, when it does not fit. */
+function take(left: Map<AssetId, bigint>, row: WithdrawalRow, nativeAsset: AssetId): boolean {
+  const asset = assetId(row.asset);
+  const needed = new Map([[asset, parseUnits(row.units)]]);
+  needed.set(nativeAsset, (needed.get(nativeAsset) ?? 0n) + parseUnits(row.fee_cap_units));
+  for (const [each, units] of needed) if ((left.get(each) ?? 0n) < units) return false;
+  for (const [each, units] of needed) left.set(each, (left.get(each) ?? 0n) - units);
+  return true;
+}
+
+/** Still good to pay now? Expired ones end here, those that lack approvals by now go back to the people. */
+async function stillGood(deps: OperationsDeps, tx: Tx, row: WithdrawalRow): Promise<boolean> {
+  const atMs = deps.clock.nowMs();
+  if (atMs > count(row.not_after_ms)) {
+    await endUnpaid(tx, deps, row, 'EXPIRED', { event: 'expired', atMs });
+    return false;
+  }
+  const samePins = row.policy_hash === deps.policyHash && row.roster_hash === deps.rosterHash;
+  if (samePins && (await judgeStored(deps, tx, row)).satisfied) return true;
+  await returnToPeople(tx, row, { event: samePins ? 'approvals-lapsed' : 'policy-changed', atMs });
+  return false;
+}
+
+/** QUEUED or SIGNING back to PENDING_APPROVAL, and its process is started again. */
+export async function returnToPeople(
+  tx: Tx,
+  row: WithdrawalRow,
+  event: Parameters<typeof moveWithdrawal>[3],
+  notBeforeMs = 0,
+): Promise<void> {
+  await moveWithdrawal(tx, row, 'PENDING_APPROVAL', event, {
+    batch_id: null,
+    not_before_ms: Math.max(count(row.not_before_ms), notBeforeMs),
+  });
+  await enqueue(tx, { topic: outboxTopics.withdrawal, key: row.id, payload: {} });
+}
+
+async function pick(deps: OperationsDeps, tx: Tx, wallet: WalletSettings): Promise<WithdrawalRow[]> {
+  const { nativeAsset } = deps.chains.adapter(wallet.chain);
+  const { rows } = await tx.query<WithdrawalRow>(
+    `SELECT * FROM operations.withdrawal WHERE chain = $1 AND wallet_id = $2 AND state = 'QUEUED'
+      ORDER BY (nonce IS NULL), queued_at, id LIMIT $3 FOR UPDATE SKIP LOCKED`,
+    // More than a batch holds, so that a few large ones that cannot be paid now do not hide the small ones behind them.
+    [wallet.chain, wallet.id, batchRowsMax * 5],
+  );
+  const left = await payable(deps, tx, wallet);
+  const picked: WithdrawalRow[] = [];
+  for (const row of rows) {
+    if (picked.length === batchRowsMax) break;
+    if (!(await stillGood(deps, tx, row))) continue;
+    if (take(left, row, nativeAsset)) picked.push(row);
+  }
+  return picked;
+}
+
+/**
+ * Claims up to `batchRowsMax` queued rows for the batch, reserving each row's network fee at its cap. The same batch id
+ * again gives the same rows.
+ */
+export async function claimBatch(
+  deps: OperationsDeps,
+  options: { readonly batchId: Id<'bat'>; readonly walletId: string },
+): Promise<ClaimedBatch> {
+  const wallet = walletById(deps, options.walletId);
+  const { nativeAsset } = deps.chains.adapter(wallet.chain);
+  return await inTransaction(deps.pool, async (tx) => {
+    await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('operations.wallet/' || $1, 0))", [
+      wallet.id,
+    ]);
+    const existing = await existingBatch(tx, options.batchId, wallet);
+    if (existing !== undefined) return existing;
+    if (await isBlocked(tx, wallet)) return nothing;
+    const picked = await pick(deps, tx, wallet);
+    if (picked.length === 0) return nothing;
+    await tx.query("INSERT INTO operations.batch (id, chain, wallet_id, state) VALUES ($1, $2, $3, 'OPEN')", [
+      options.batchId,
+      wallet.chain,
+      wallet.id,
+    ]);
+    const commands: TransferCommand[] = [];
+    const atMs = deps.clock.nowMs();
+    for (const [position, row] of picked.entries()) {
+      await tx.query(
+        'INSERT INTO operations.batch_row (batch_id, position, withdrawal_id) VALUES ($1, $2, $3)',
+        [options.batchId, position, row.id],
+      );
+      await moveWithdrawal(
+        tx,
+        row,
+        'SIGNING',
+        { event: 'claimed', atMs, details: { batch: options.batchId } },
+        { batch_id: options.batchId, fee_reserved: true },
+      );
+      const cap = amount(nativeAsset, parseUnits(row.fee_cap_units));
+      if (!row.fee_reserved)
+        commands.push(...networkFeeReserve({ feeOwner: row.id, payer: chainHot(wallet.id), cap, at: atMs }));
+    }
+    if (commands.length > 0) await deps.ledger.applyOrThrow(commands, tx);
+    return { batchId: options.batchId, withdrawalIds: picked.map((row) => row.id) };
+  });
+}
+
+/** Closes the batch once none of its rows is under way; returns whether it is closed. @throws BATCH_UNKNOWN */
+export async function closeBatch(deps: OperationsDeps, batchId: string): Promise<boolean> {
+  return await inTransaction(deps.pool, async (tx) => {
+    const { rows } = await tx.query<{ wallet_id: string; chain: string; state: string }>(
+      'SELECT wallet_id, chain, state FROM operations.batch WHERE id = $1 FOR UPDATE',
+      [batchId],
+    );
+    const batch = rows[0];
+    if (batch === undefined) throw fail('BATCH_UNKNOWN', `there is no batch ${batchId.slice(0, 80)}`);
+    if (batch.state === 'CLOSED') return true;
+    const { rowCount } = await tx.query(
+      `SELECT 1 FROM operations.withdrawal WHERE batch_id = $1 AND state IN ('SIGNING', 'BROADCAST', 'CONFIRMED') LIMIT 1`,
+      [batchId],
+    );
+    if ((rowCount ?? 0) > 0) return false;
+    await tx.query("UPDATE operations.batch SET state = 'CLOSED', closed_at = now() WHERE id = $1", [
+      batchId,
+    ]);
+    await enqueue(tx, {
+      topic: outboxTopics.batcher,
+      key: batch.wallet_id,
+      payload: { chain: batch.chain, walletId: batch.wallet_id },
+    });
+    return true;
+  });
+}

@@ -1,0 +1,90 @@
+/** What every operation works with: the facades of the other modules, the documents in force, and settings. */
+
+import type { Chains } from '#chains';
+import { chainErrors } from '#chains/contract';
+import type { Sha256 } from '#core/canonical-json';
+import { errorsOf } from '#core/errors';
+import type { Id } from '#core/ids';
+import { type AssetId, assetId, type ChainId, chainOf } from '#core/money';
+import type { Clock, Random } from '#core/ports';
+import type { Pool } from '#infra/db';
+import type { Ledger } from '#ledger';
+import type { Policy, Roster, Tier } from '#policies/contract';
+import type { CustodyPort } from './ports.ts';
+
+const fail = errorsOf(chainErrors);
+
+export interface WalletSettings {
+  readonly id: Id<'wal'>;
+  readonly vault: string;
+  readonly tier: Tier;
+  readonly chain: ChainId;
+}
+/** Who signs intents here: a service of the roster with its key. */
+export interface IntentSigner {
+  readonly serviceId: string;
+  readonly keyId: string;
+  /** Ed25519 seed, 32 bytes. */
+  readonly secretKey: Uint8Array;
+}
+export interface ChainSettings {
+  readonly chain: ChainId;
+  /** Most a withdrawal's intent lets the network take, base units of the chain's own asset. */
+  readonly feeCapUnits: bigint;
+  /** Most a sweep's intent lets the network take. */
+  readonly sweepFeeCapUnits: bigint;
+  /** A deposit address is swept when at least this much would arrive. */
+  readonly sweepMinUnits: bigint;
+}
+export interface OperationsDeps {
+  readonly pool: Pool;
+  readonly ledger: Ledger;
+  readonly chains: Chains;
+  readonly custody: CustodyPort;
+  readonly wallets: readonly WalletSettings[];
+  readonly chainSettings: readonly ChainSettings[];
+  readonly policy: Policy;
+  readonly policyHash: Sha256;
+  readonly roster: Roster;
+  readonly rosterHash: Sha256;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Signs customers' withdrawals (api) or sweeps (worker); absent where a process starts neither. */
+  readonly withdrawalSigner?: IntentSigner;
+  readonly sweepSigner?: IntentSigner;
+  /** How long an intent may wait for people and for the chain before it expires. */
+  readonly intentLifetimeMs: number;
+}
+
+/** @throws CHAINS_ASSET_UNKNOWN */
+export function walletFor(deps: OperationsDeps, asset: AssetId): WalletSettings {
+  const wallet = deps.wallets.find((each) => each.tier === 'hot' && each.chain === chainOf(asset));
+  if (wallet === undefined || !deps.chains.adapter(wallet.chain).assets.includes(asset))
+    throw fail('CHAINS_ASSET_UNKNOWN', `no configured chain carries ${asset}`, { asset });
+  return wallet;
+}
+
+/** @throws CHAINS_ASSET_UNKNOWN */
+export function walletById(deps: OperationsDeps, id: string): WalletSettings {
+  const wallet = deps.wallets.find((each) => each.id === id);
+  if (wallet === undefined) throw fail('CHAINS_ASSET_UNKNOWN', `no configured wallet ${id}`, { wallet: id });
+  return wallet;
+}
+
+/** @throws CHAINS_ASSET_UNKNOWN */
+export function settingsOf(deps: OperationsDeps, chain: string): ChainSettings {
+  const settings = deps.chainSettings.find((each) => each.chain === chain);
+  if (settings === undefined) throw fail('CHAINS_ASSET_UNKNOWN', `no configured chain ${chain}`, { chain });
+  return settings;
+}
+
+/** All assets the configured chains carry. */
+export function knownAssets(deps: OperationsDeps): readonly AssetId[] {
+  const chains = new Set(deps.wallets.map((wallet) => wallet.chain));
+  return [...chains].flatMap((chain) => deps.chains.adapter(chain).assets.map((asset) => assetId(asset)));
+}
+
+export const haltScopes = {
+  chain: (chain: string): string => `chain:${chain}`,
+  wallet: (walletId: string): string => `wallet:${walletId}`,
+} as const;

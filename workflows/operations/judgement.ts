@@ -1,0 +1,37 @@
+/** What the stored approvals of a withdrawal are worth under the documents in force here. */
+import type { Queryable } from '#infra/db';
+import { type ApprovalJudgement, judgeApprovals } from '#policies';
+import type { Approval } from '#policies/contract';
+import type { OperationsDeps } from './context.ts';
+import { readIntent } from './intents.ts';
+import type { WithdrawalRow } from './rows.ts';
+
+/** Approvals given under the pins in force; those under older documents prove nothing any more. */
+export async function storedApprovals(
+  deps: OperationsDeps,
+  db: Queryable,
+  withdrawalId: string,
+): Promise<readonly Approval[]> {
+  const { rows } = await db.query<{ document: Approval }>(
+    `SELECT document FROM operations.approval
+      WHERE withdrawal_id = $1 AND policy_hash = $2 AND roster_hash = $3 ORDER BY created_at, id`,
+    [withdrawalId, deps.policyHash, deps.rosterHash],
+  );
+  return rows.map((row) => row.document);
+}
+
+export async function judgeStored(
+  deps: OperationsDeps,
+  db: Queryable,
+  row: WithdrawalRow,
+): Promise<ApprovalJudgement> {
+  const { signed } = await readIntent(db, row.intent_id);
+  return judgeApprovals({
+    intent: signed.intent,
+    pins: { policyHash: deps.policyHash, rosterHash: deps.rosterHash },
+    roster: deps.roster,
+    obligations: row.decision?.outcome === 'allow' ? row.decision.obligations : { rules: [], approvals: {} },
+    nowMs: deps.clock.nowMs(),
+    approvals: await storedApprovals(deps, db, row.id),
+  });
+}
