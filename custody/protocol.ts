@@ -282,6 +282,11 @@ export const custodyErrors = {
     why: 'A request to a co-signer is too large, not JSON, or not of the form its schema asks for.',
     whatToDo: 'Correct the field the message names; the co-signer did nothing.',
   },
+  CUSTODY_SIGNER_FAILED: {
+    kind: 'invariant',
+    why: 'A co-signer failed in a way it does not know.',
+    whatToDo: 'Read its log file; nothing was signed by that request.',
+  },
   CUSTODY_SESSION_UNKNOWN: {
     kind: 'not_found',
     why: 'A co-signer has no such session: it ended, was idle for too long, or its process was restarted.',

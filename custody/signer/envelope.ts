@@ -77,9 +77,7 @@ export class EnvelopeChannel {
   }
 
   #member(party: number): Member {
-    const member = this.#options.participants.includes(party)
-      ? this.#options.members.get(party)
-      : undefined;
+    const member = this.#options.participants.includes(party) ? this.#options.members.get(party) : undefined;
     if (member === undefined) throw refuse('sender or receiver is not in the session', party);
     return member;
   }

@@ -45,7 +45,8 @@ export function publicKeyOf(curve: Curve, raw: Uint8Array): KeyObject {
 
 export function rawPublicKey(key: KeyObject): Buffer {
   const { x } = key.export({ format: 'jwk' });
-  if (typeof x !== 'string') throw fail('CUSTODY_CONFIG_INVALID', 'a key is not of the form RFC 8037 asks for');
+  if (typeof x !== 'string')
+    throw fail('CUSTODY_CONFIG_INVALID', 'a key is not of the form RFC 8037 asks for');
   return Buffer.from(x, 'base64url');
 }
 

@@ -58,7 +58,12 @@ export function activationDigest(transcriptHash: string): Uint8Array {
   return hashJsonBytes({ domain: protocolDomains.activationTest, transcriptHash });
 }
 
-function echoOf(round: number, own: readonly Envelope[], inbox: readonly OpenedEnvelope[], me: number): Buffer {
+function echoOf(
+  round: number,
+  own: readonly Envelope[],
+  inbox: readonly OpenedEnvelope[],
+  me: number,
+): Buffer {
   const payloads = new Map<number, Uint8Array>();
   for (const { to, payload } of own) if (to === 0) payloads.set(me, Buffer.from(payload, 'base64'));
   for (const { from, broadcast, payload } of inbox) if (broadcast) payloads.set(from, payload);
@@ -116,11 +121,15 @@ export class KeyCeremony {
     const own = echoOf(round, this.#sent, inbox, this.#options.context.identity.party);
     for (const { from, payload } of this.#channel.openAll(envelopes, expected))
       if (!own.equals(payload))
-        throw fail('CUSTODY_SESSION_ABORTED', `party ${from} holds other broadcasts of round ${round} than we do`, {
-          party: from,
-          reason: 'echo-mismatch',
-          round,
-        });
+        throw fail(
+          'CUSTODY_SESSION_ABORTED',
+          `party ${from} holds other broadcasts of round ${round} than we do`,
+          {
+            party: from,
+            reason: 'echo-mismatch',
+            round,
+          },
+        );
     return await this.#advance(round, inbox);
   }
 
@@ -185,7 +194,10 @@ export class KeyCeremony {
     const { context, request, session } = this.#options;
     const facts = this.#testFacts();
     const quorum = participants.join(',');
-    const about = { jointId: Buffer.from(this.#options.jointId).toString('hex'), participants: [...participants] };
+    const about = {
+      jointId: Buffer.from(this.#options.jointId).toString('hex'),
+      participants: [...participants],
+    };
     const signId = hashJsonBytes({ ...about, domain: protocolDomains.activationTest });
     if (!context.guard.consume(Buffer.from(signId).toString('hex')))
       throw fail('CUSTODY_SESSION_CONFLICT', `quorum ${quorum} has had its test signature`);
@@ -234,7 +246,14 @@ export class KeyCeremony {
       .filter((quorum) => !this.#tested.has(quorum));
     if (missing.length > 0)
       throw fail('CUSTODY_SESSION_CONFLICT', `no test signature of quorum ${missing.join(' and ')} yet`);
-    const fields = { wallet: request.wallet, epoch: request.epoch, party, publicKey, chainCode, transcriptHash };
+    const fields = {
+      wallet: request.wallet,
+      epoch: request.epoch,
+      party,
+      publicKey,
+      chainCode,
+      transcriptHash,
+    };
     const bytes = signedBytes(protocolDomains.activationAck, fields);
     return { ...fields, signature: context.identity.sign(bytes).toString('base64') };
   }

@@ -46,7 +46,9 @@ export const abortPauseMs = 3_600_000;
  */
 export function assertParticipants(context: SessionContext, participants: readonly number[]): void {
   const { committee, identity, members, guard } = context;
-  const ascending = participants.every((party, index) => index === 0 || party > (participants[index - 1] ?? 0));
+  const ascending = participants.every(
+    (party, index) => index === 0 || party > (participants[index - 1] ?? 0),
+  );
   if (participants.length !== committee.threshold || !ascending || !participants.includes(identity.party))
     throw fail(
       'CUSTODY_REQUEST_INVALID',

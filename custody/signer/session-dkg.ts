@@ -76,13 +76,20 @@ export class KeyCeremonies {
   #assertWanted({ wallet, threshold, parties, epoch }: DkgRequest): void {
     const { committee, guard, identity, shares, wallets } = this.#context;
     if (!wallets.has(wallet))
-      throw fail('CUSTODY_WALLET_UNKNOWN', `${wallet} is not in the configuration of party ${identity.party}`, {
-        wallet,
-      });
+      throw fail(
+        'CUSTODY_WALLET_UNKNOWN',
+        `${wallet} is not in the configuration of party ${identity.party}`,
+        {
+          wallet,
+        },
+      );
     if (shares.activeEpoch(wallet) !== undefined)
       throw fail('CUSTODY_WALLET_ACTIVE', `${wallet} has an active share of epoch ${epoch}`, { wallet });
     if (threshold !== committee.threshold || parties !== committee.members.length)
-      throw fail('CUSTODY_REQUEST_INVALID', `the committee is ${committee.threshold}-of-${committee.members.length}`);
+      throw fail(
+        'CUSTODY_REQUEST_INVALID',
+        `the committee is ${committee.threshold}-of-${committee.members.length}`,
+      );
     for (const { party } of committee.members)
       if (guard.isBanned(party)) throw fail('CUSTODY_BANNED', `party ${party} is banned`, { party });
   }
@@ -131,7 +138,10 @@ export class KeyCeremonies {
 
   async stepTest(body: unknown): Promise<StepAnswer> {
     const { session, participants, envelopes } = testStepSchema.parse(body);
-    return await this.#inCeremony(session, async (ceremony) => await ceremony.stepTest(participants, envelopes));
+    return await this.#inCeremony(
+      session,
+      async (ceremony) => await ceremony.stepTest(participants, envelopes),
+    );
   }
 
   async acknowledge(body: unknown): Promise<ActivationAck> {
@@ -158,7 +168,8 @@ export class KeyCeremonies {
 
   #assertAllAcknowledged(acks: readonly ActivationAck[]): { wallet: string; epoch: number } {
     const { members, shares } = this.#context;
-    const refuse = (reason: string): Error => fail('CUSTODY_STATEMENT_INVALID', `activation refused: ${reason}`);
+    const refuse = (reason: string): Error =>
+      fail('CUSTODY_STATEMENT_INVALID', `activation refused: ${reason}`);
     const [first] = acks;
     if (first === undefined) throw refuse('no acknowledgement');
     const { wallet, epoch } = first;
@@ -189,7 +200,9 @@ export class KeyCeremonies {
     const epoch = shares.activeEpoch(wallet);
     const facts = epoch === undefined ? undefined : shares.facts(wallet, epoch);
     if (epoch === undefined || facts === undefined)
-      throw fail('CUSTODY_WALLET_UNKNOWN', `party ${identity.party} has no active share of ${wallet}`, { wallet });
+      throw fail('CUSTODY_WALLET_UNKNOWN', `party ${identity.party} has no active share of ${wallet}`, {
+        wallet,
+      });
     const { threshold, parties, publicKey, chainCode, transcriptHash, dev } = facts;
     const fields = {
       wallet,

@@ -9,10 +9,10 @@ import {
   custodyErrors,
   type FinishedSignature,
   type OpenAnswer,
+  openSigningSchema,
   protocolDomains,
   type Refusal,
   type StepAnswer,
-  signRequestSchema,
   startSchema,
   stepSchema,
 } from '#custody/protocol';
@@ -66,17 +66,15 @@ export class SigningSessions {
   }
 
   /** @throws CUSTODY_REFUSED, CUSTODY_BANNED, CUSTODY_REQUEST_INVALID, CUSTODY_SESSION_CONFLICT */
-  async open(body: { readonly session: string; readonly request: unknown }): Promise<OpenAnswer> {
+  async open(body: unknown): Promise<OpenAnswer> {
     const context = this.#context;
-    this.#registry.assertMayOpen(body.session);
-    const request = signRequestSchema.safeParse(body.request);
-    // A malformed request is the gatekeeper's to refuse: it logs what it refuses.
-    if (request.success) assertParticipants(context, request.data.participants);
-    const authorisation = authorised(await context.gatekeeper.check(body.request));
-    const subject = hashJson(authorisation.request);
-    const own = makeContribution(context, body.session, subject);
+    const { session: id, request } = openSigningSchema.parse(body);
+    this.#registry.assertMayOpen(id);
+    const authorisation = authorised(await context.gatekeeper.check(request));
+    assertParticipants(context, authorisation.request.participants);
+    const own = makeContribution(context, id, authorisation.requestHash);
     const session: SigningSession = {
-      id: body.session,
+      id,
       idleMsMax,
       authorisation,
       own,
@@ -100,14 +98,25 @@ export class SigningSessions {
       const context = this.#context;
       const { wallet, epoch, digest, path, request } = session.authorisation;
       const { participants } = request;
-      const verified = verifyContributions(context, { session: id, own: session.own, participants, contributions });
+      const verified = verifyContributions(context, {
+        session: id,
+        own: session.own,
+        participants,
+        contributions,
+      });
       const digestHex = Buffer.from(digest).toString('hex');
       const about = { wallet, epoch, path, digest: digestHex, participants };
       const signId = jointId(protocolDomains.signId, about, verified);
       authorised(await context.gatekeeper.commit(session.authorisation, signId, id));
       const share = context.shares.open(wallet, epoch);
       try {
-        const engine = await context.engine.newSigning({ share, path, digest, signId, signers: participants });
+        const engine = await context.engine.newSigning({
+          share,
+          path,
+          digest,
+          signId,
+          signers: participants,
+        });
         const channel = openChannel(context, { session: id, jointId: signId, epoch, participants });
         session.run = new SigningRun(context, channel, engine);
       } catch (error) {

@@ -1,0 +1,85 @@
+/** What other modules know of custody: wallets, their roots and addresses, and what a signature request gives back. */
+import type { Clock, Random } from '#core/ports';
+import type {
+  ActivationAck,
+  CommitteeFile,
+  FinishedSignature,
+  KeyStatement,
+  Refusal,
+  SignRequest,
+} from '#custody/protocol';
+import type { Tier } from '#policies/contract';
+
+export { type CommitteeFile, custodyErrors, type Refusal, type SignRequest } from '#custody/protocol';
+
+/** Paths below a wallet's root (design section 14). */
+export const hotPath = 'm/1/0';
+export const depositPathOf = (index: number): string => `m/0/${index}`;
+/** BIP32: non-hardened indexes are below 2^31. */
+export const addressIndexMax = 2 ** 31 - 1;
+
+export interface WalletSpec {
+  /** `wal_<uuid>`, the same as in every co-signer's configuration. */
+  readonly id: string;
+  readonly vault: string;
+  readonly tier: Tier;
+  /** CAIP-2. */
+  readonly chain: string;
+}
+/** A wallet's public root as all co-signers state it. */
+export interface WalletRoot {
+  readonly wallet: string;
+  readonly epoch: number;
+  /** Compressed SEC1, 33 bytes. */
+  readonly publicKey: Uint8Array;
+  /** BIP32 chain code, 32 bytes. */
+  readonly chainCode: Uint8Array;
+  readonly transcriptHash: string;
+  /** True when any co-signer made its share in development. */
+  readonly dev: boolean;
+  readonly statements: readonly KeyStatement[];
+}
+export interface AddressRecord {
+  readonly wallet: string;
+  readonly chain: string;
+  readonly path: string;
+  /** Canonical form. */
+  readonly address: string;
+  /** The customer account a deposit address belongs to; undefined for the hot address. */
+  readonly accountId: string | undefined;
+}
+
+/** A sign request before its participants are chosen. */
+export type SignOrder = Omit<SignRequest, 'participants'>;
+export interface SignResult {
+  readonly signature: FinishedSignature;
+  readonly participants: readonly number[];
+  readonly session: string;
+  /** Co-signers that refused before a quorum agreed. */
+  readonly refusals: readonly Refusal[];
+  /** Sessions that ended without a result before this one, with the reason. */
+  readonly aborted: readonly { readonly session: string; readonly reason: string }[];
+}
+
+export interface Coordinator {
+  /** Runs the key ceremony up to activation. @throws CUSTODY_SIGNER_UNREACHABLE, CUSTODY_SESSION_ABORTED */
+  dkg(wallet: string): Promise<readonly KeyStatement[]>;
+  /** Finishes a ceremony whose acknowledgements are all there; safe to repeat. @throws CUSTODY_STATEMENT_INVALID */
+  activate(acks: readonly ActivationAck[]): Promise<readonly KeyStatement[]>;
+  /** The statements of all co-signers, not yet verified. @throws CUSTODY_SIGNER_UNREACHABLE, CUSTODY_WALLET_UNKNOWN */
+  statements(wallet: string): Promise<readonly KeyStatement[]>;
+  /**
+   * @throws CUSTODY_REFUSED when no quorum is willing (details.refusals, one line per co-signer),
+   * CUSTODY_SIGNER_UNREACHABLE, CUSTODY_SESSION_ABORTED, CUSTODY_BANNED
+   */
+  sign(order: SignOrder): Promise<SignResult>;
+  /** Which co-signers answer their health page. */
+  health(): Promise<readonly { readonly party: number; readonly ok: boolean; readonly detail: string }[]>;
+  close(): void;
+}
+
+export interface CoordinatorEnvironment {
+  readonly committee: CommitteeFile;
+  readonly clock: Clock;
+  readonly random: Random;
+}
