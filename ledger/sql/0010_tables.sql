@@ -10,28 +10,29 @@ CREATE TYPE ledger.transfer_code AS ENUM (
   'network-fee', 'sweep', 'inflow', 'float');
 
 CREATE FUNCTION ledger.kind_of(path text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN CASE
-  WHEN path ~ '^customer:acc_[0-9a-f-]{36}:main$' THEN 'customer-main'
-  WHEN path ~ '^customer:acc_[0-9a-f-]{36}:provisional$' THEN 'customer-provisional'
-  WHEN path ~ '^chain:pending:wal_[0-9a-f-]{36}$' THEN 'chain-pending'
-  WHEN path ~ '^chain:deposit:wal_[0-9a-f-]{36}$' THEN 'chain-deposit'
-  WHEN path ~ '^chain:hot:wal_[0-9a-f-]{36}$' THEN 'chain-hot'
-  WHEN path ~ '^suspense:wal_[0-9a-f-]{36}$' THEN 'suspense'
+  WHEN path ~ '^customer:acc_[0-9a-f-]+:main$' THEN 'customer-main'
+  WHEN path ~ '^customer:acc_[0-9a-f-]+:provisional$' THEN 'customer-provisional'
+  WHEN path ~ '^chain:pending:wal_[0-9a-f-]+$' THEN 'chain-pending'
+  WHEN path ~ '^chain:deposit:wal_[0-9a-f-]+$' THEN 'chain-deposit'
+  WHEN path ~ '^chain:hot:wal_[0-9a-f-]+$' THEN 'chain-hot'
+  WHEN path ~ '^suspense:wal_[0-9a-f-]+$' THEN 'suspense'
   WHEN path = 'house:equity' THEN 'house-equity'
   WHEN path = 'house:income' THEN 'house-income'
   WHEN path = 'house:network-fee' THEN 'house-network-fee'
 END;
 
--- kind, side and floor follow from the path, so that nobody can open an account with a rule that is not its own.
+-- kind, side and floor follow from the path: a trigger sets them when an account is opened and nothing can change them
+-- after. (As generated columns they would be computed again, regular expressions and all, at every change of a balance.)
 CREATE TABLE ledger.account (
   id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   path            text NOT NULL,
   asset           text NOT NULL CHECK (asset <> ''),
-  kind            text NOT NULL GENERATED ALWAYS AS (ledger.kind_of(path)) STORED,
-  side            text NOT NULL GENERATED ALWAYS AS (CASE
-                    WHEN path LIKE 'chain:%' OR path = 'house:network-fee' THEN 'debit' ELSE 'credit' END) STORED,
-  floor           text NOT NULL GENERATED ALWAYS AS (CASE
-                    WHEN path LIKE 'chain:%' OR path = 'house:network-fee' THEN 'posted'
-                    WHEN path LIKE 'suspense:%' THEN 'none' ELSE 'held' END) STORED,
+  kind            text NOT NULL,
+  side            text NOT NULL CHECK (side = CASE
+                    WHEN kind IN ('chain-pending', 'chain-deposit', 'chain-hot', 'house-network-fee') THEN 'debit'
+                    ELSE 'credit' END),
+  floor           text NOT NULL CHECK (floor = CASE
+                    WHEN side = 'debit' THEN 'posted' WHEN kind = 'suspense' THEN 'none' ELSE 'held' END),
   debits_pending  numeric(78, 0) NOT NULL DEFAULT 0 CHECK (debits_pending >= 0),
   debits_posted   numeric(78, 0) NOT NULL DEFAULT 0 CHECK (debits_posted >= 0),
   credits_pending numeric(78, 0) NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
@@ -133,8 +134,18 @@ CREATE TRIGGER head_kept BEFORE DELETE OR TRUNCATE ON ledger.head
   FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 CREATE TRIGGER account_kept BEFORE DELETE OR TRUNCATE ON ledger.account
   FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
-CREATE TRIGGER account_keeps_name BEFORE UPDATE OF id, path, asset ON ledger.account
+CREATE TRIGGER account_keeps_name BEFORE UPDATE OF id, path, asset, kind, side, floor ON ledger.account
   FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+CREATE FUNCTION ledger.set_account_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.kind := ledger.kind_of(NEW.path);
+  NEW.side := CASE WHEN NEW.kind LIKE 'chain-%' OR NEW.kind = 'house-network-fee' THEN 'debit' ELSE 'credit' END;
+  NEW.floor := CASE WHEN NEW.side = 'debit' THEN 'posted' WHEN NEW.kind = 'suspense' THEN 'none' ELSE 'held' END;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER account_rules BEFORE INSERT ON ledger.account
+  FOR EACH ROW EXECUTE FUNCTION ledger.set_account_rules();
 
 -- Every statement that changes balances must leave each asset's debits equal to its credits, whoever runs it.
 CREATE FUNCTION ledger.assert_zero_sum() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -41,23 +41,25 @@ BEGIN
   IF c_count < 1 OR c_count > 8000 THEN
     RAISE EXCEPTION 'ledger.apply_batch: % commands, allowed are 1 to 8000', c_count USING ERRCODE = 'LG003';
   END IF;
-  IF EXISTS (SELECT FROM unnest(p_reference) AS reference WHERE reference IS NULL OR reference !~ '^[!-~]{1,128}$') THEN
+  -- Two cheap tests: one expression with a bounded repetition takes 40 us each.
+  IF EXISTS (SELECT FROM unnest(p_reference) AS reference
+              WHERE reference IS NULL OR octet_length(reference) NOT BETWEEN 1 AND 128 OR reference ~ '[^!-~]') THEN
     RAISE EXCEPTION 'ledger.apply_batch: a reference is not 1 to 128 printable ASCII characters' USING ERRCODE = 'LG003';
   END IF;
 
-  -- 1. Lock every account of the batch, in the order of ids.
+  -- 1. Lock every account of the batch, in the order of ids. In two statements: a row that changed while the lock was
+  -- waited for is checked again against the condition, which must then depend on nothing but its id.
+  SELECT array_agg(w.id) INTO a_id
+    FROM (SELECT named.id FROM (SELECT u.path, u.asset FROM unnest(p_debit, p_asset) AS u (path, asset)
+                                UNION
+                                SELECT u.path, u.asset FROM unnest(p_credit, p_asset) AS u (path, asset)) AS u
+            JOIN ledger.account AS named ON named.path = u.path AND named.asset = u.asset
+          UNION SELECT p.debit_account FROM ledger.pending AS p WHERE p.id = ANY (p_pending)
+          UNION SELECT p.credit_account FROM ledger.pending AS p WHERE p.id = ANY (p_pending)) AS w;
   SELECT array_agg(l.id), array_agg(l.path), array_agg(l.asset), array_agg(l.floor), array_agg(l.debits_pending),
          array_agg(l.debits_posted), array_agg(l.credits_pending), array_agg(l.credits_posted)
     INTO a_id, a_path, a_asset, a_floor, a_debits_pending, a_debits_posted, a_credits_pending, a_credits_posted
-    FROM (SELECT a.* FROM ledger.account AS a
-           WHERE a.id IN (
-             SELECT named.id FROM (SELECT path, asset FROM unnest(p_debit, p_asset) AS u (path, asset)
-                                   UNION
-                                   SELECT path, asset FROM unnest(p_credit, p_asset) AS u (path, asset)) AS w
-               JOIN ledger.account AS named ON named.path = w.path AND named.asset = w.asset
-             UNION ALL SELECT p.debit_account FROM ledger.pending AS p WHERE p.id = ANY (p_pending)
-             UNION ALL SELECT p.credit_account FROM ledger.pending AS p WHERE p.id = ANY (p_pending))
-           ORDER BY a.id FOR NO KEY UPDATE) AS l;
+    FROM (SELECT a.* FROM ledger.account AS a WHERE a.id = ANY (a_id) ORDER BY a.id FOR NO KEY UPDATE) AS l;
 
   -- 2. Where each command's accounts, earlier same id and pending transfer are found.
   SELECT array_agg(x.i ORDER BY c.n), array_agg(y.i ORDER BY c.n), array_agg(c.first ORDER BY c.n),
