@@ -12,7 +12,7 @@ export const moduleFileName = 'multi-party-ecdsa.wasm';
 export const provenanceFileName = 'provenance.json';
 
 const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
-export const provenanceSchema = z.strictObject({
+const provenanceSchema = z.strictObject({
   moduleSha256: sha256Schema,
   /** SHA-256 over the lines `<hash>  <file>` of all sources, in order. */
   sourcesSha256: sha256Schema,

@@ -7,7 +7,7 @@ import type { CallArgument, CallFailure, CallOutcome } from './instance.ts';
 import type { ThreadData, ThreadReply, ThreadRequest } from './session-thread.ts';
 
 /** One instance holds 2.5 MiB (a DKG more), so a full thread stays below 256 MiB. */
-export const sessionsPerThreadMax = 64;
+const sessionsPerThreadMax = 64;
 /** The longest step, the last of a 3-of-5 DKG, takes about 20 s on a slow machine. */
 const callTimeoutMs = 180_000;
 

@@ -16,7 +16,7 @@ const panicPlacePattern = /panicked at ([\w./-]+:\d+:\d+)/;
 const panicTextCharactersMax = 4096;
 
 /** Thrown out of `proc_exit`; the instance is lost. */
-export class ModuleExit extends Error {
+class ModuleExit extends Error {
   override readonly name = 'ModuleExit';
 }
 

@@ -152,7 +152,7 @@ describe('rail 8: payload sizes', () => {
       details: {
         party: liar,
         ban: false,
-        reason: expect.stringContaining(`limit of this round is ${bytesMax}`),
+        reason: expect.stringContaining(`limit of this round is ${bytesMax}`) as unknown,
       },
     });
     await expect(seats[0]?.[1].step([])).rejects.toMatchObject({ code: 'MPC_INPUT' });
