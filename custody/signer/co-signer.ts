@@ -28,15 +28,14 @@ export interface CoSigner {
 
 export interface CoSignerOptions {
   readonly clock: Clock;
-  readonly engine?: { readonly audited: boolean };
   readonly logger?: Logger;
   readonly checks?: readonly Check[];
 }
 
 /** @throws CUSTODY_CONFIG_INVALID, CUSTODY_STORE_CORRUPT, POLICY_DOCUMENT_INVALID, POLICY_CONTRADICTION */
 export function openCoSigner(config: SignerConfig, options: CoSignerOptions): CoSigner {
-  const { clock, engine, logger, checks } = options;
-  assertStartAllowed(config, engine);
+  const { clock, logger, checks } = options;
+  assertStartAllowed(config);
   const store = openSignerStore(config.dataDir);
   const decisionLog = openDecisionLog(store, clock);
   const sealer = openSealer(config, store);

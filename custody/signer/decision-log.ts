@@ -43,12 +43,13 @@ export interface LogHead {
 }
 
 export interface DecisionLog {
-  /** Appends in the running transaction, or in one of its own. */
+  /**
+   * Appends in the running transaction, or in one of its own.
+   * @throws CUSTODY_STORE_CORRUPT when the last record is not the one the head names: nothing is decided on such a log
+   */
   append(kind: RecordKind, body: Readonly<Record<string, JsonValue>>): DecisionRecord;
   head(): LogHead | undefined;
   records(fromSeq?: number): Iterable<DecisionRecord>;
-  /** Whether the last record is still the one the head names; cheap enough for every request. */
-  isHeadIntact(): boolean;
   /** Recomputes the chain. @throws CUSTODY_STORE_CORRUPT at the first record that does not fit */
   verify(): void;
 }
@@ -72,6 +73,9 @@ export function openDecisionLog(store: SignerStore, clock: Clock): DecisionLog {
         const head = meta.get(headKey);
         const seq = head === undefined ? 0 : head.seq + 1;
         if (table.get(seq) !== undefined) throw broken(seq, 'exists beyond the head');
+        const last = head === undefined ? undefined : table.get(head.seq);
+        if (head !== undefined && (last === undefined || hashJson(last) !== head.hash))
+          throw broken(head.seq, 'is not the one that was written');
         const record: DecisionRecord = {
           seq,
           prev: head?.hash ?? null,
@@ -85,13 +89,6 @@ export function openDecisionLog(store: SignerStore, clock: Clock): DecisionLog {
         return record;
       }),
     head: () => meta.get(headKey),
-    isHeadIntact() {
-      const head = meta.get(headKey);
-      const last = head === undefined ? undefined : table.get(head.seq);
-      return head === undefined
-        ? table.get(0) === undefined
-        : last !== undefined && hashJson(last) === head.hash;
-    },
     *records(fromSeq = 0) {
       for (const { value } of table.range(fromSeq, seqEnd)) yield value;
     },

@@ -11,10 +11,10 @@ import type { Logger } from '#infra/log';
 import { evaluate, rolesOf } from '#policies';
 import type { Decision, Intent } from '#policies/contract';
 import type { Check, SignerState } from './checks/check.ts';
-import { openConflictLedger } from './checks/conflict.ts';
+import { openConflictLedger } from './checks/conflict-ledger.ts';
+import { openFirstSights } from './checks/first-sights.ts';
 import { allChecks } from './checks/index.ts';
-import { openFirstSights } from './checks/policy.ts';
-import { openSpendCounters } from './checks/spend.ts';
+import { openSpendCounters } from './checks/spend-counters.ts';
 import {
   buildSubject,
   type Effect,
@@ -170,7 +170,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     const subject = buildSubject(request, sources, clock.nowMs());
     if (isRefused(subject)) return recordRefusal(subject, request);
     for (const { judge } of checks) {
-      const refusal = judge(subject, state);
+      const refusal = judge?.(subject, state);
       if (refusal !== undefined) return recordRefusal(refusal, request);
     }
     const authorisation = authorisationOf(subject);

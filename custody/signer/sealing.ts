@@ -121,7 +121,10 @@ export function openSealer(config: SignerConfig, store: SignerStore): Sealer {
         });
         decipher.setAAD(Buffer.from(canonicalJson(associated)));
         decipher.setAuthTag(data.subarray(-16));
-        return Buffer.concat([decipher.update(data.subarray(0, -16)), decipher.final()]);
+        const body = decipher.update(data.subarray(0, -16));
+        const plaintext = new Uint8Array(Buffer.concat([body, decipher.final()]));
+        body.fill(0);
+        return plaintext;
       } catch {
         throw fail(
           'CUSTODY_STORE_CORRUPT',

@@ -6,9 +6,9 @@ import type { Freezes } from '../freeze.ts';
 import type { Pins } from '../pins.ts';
 import type { SessionGuard } from '../ports.ts';
 import type { SignerStore } from '../store.ts';
-import type { ConflictLedger } from './conflict.ts';
-import type { FirstSights } from './policy.ts';
-import type { SpendCounters } from './spend.ts';
+import type { ConflictLedger } from './conflict-ledger.ts';
+import type { FirstSights } from './first-sights.ts';
+import type { SpendCounters } from './spend-counters.ts';
 import type { Refused, Subject } from './subject.ts';
 
 export interface SignerState {
@@ -34,8 +34,8 @@ export interface CommitRequest {
 
 export interface Check {
   readonly name: CheckName;
-  /** Says why the subject is refused, or nothing. */
-  readonly judge: (subject: Subject, state: SignerState) => Refused | undefined;
+  /** Says why the subject is refused, or nothing. `record` has nothing to judge before there is a sign id. */
+  readonly judge?: (subject: Subject, state: SignerState) => Refused | undefined;
   /** Judges again inside the commit's transaction, then writes what the check remembers. */
   readonly commit?: (subject: Subject, state: SignerState, commit: CommitRequest) => Refused | undefined;
 }

@@ -2,35 +2,11 @@
  * Check 6. The pinned policy allows the decoded effect; the intent has not expired and its wait is over, both by the own
  * clock, which must not have stepped back behind what this co-signer already recorded.
  */
-import type { Sha256 } from '#core/canonical-json';
-import type { DecisionLog } from '../decision-log.ts';
-import type { SignerStore } from '../store.ts';
 import type { Check } from './check.ts';
 import { type Refused, refused, type Subject } from './subject.ts';
 
 /** Clocks of well-kept machines differ by less; an intent from further ahead was not made now. */
 const createdAheadMaxMs = 5 * 60_000;
-
-export interface FirstSights {
-  /** Remembers, durably, when this co-signer first saw the intent; later calls change nothing. */
-  note(intentHash: Sha256, intentId: string): void;
-  at(intentHash: Sha256): number | undefined;
-}
-
-export function openFirstSights(store: SignerStore, log: DecisionLog): FirstSights {
-  const table = store.table<{ at: number }>('first-sights');
-  return {
-    note(intentHash, intentId) {
-      if (table.get(intentHash) !== undefined) return;
-      store.transact(() => {
-        // The log's time never steps back, so neither does the start of a wait.
-        const { at } = log.append('first-sight', { intentId, intentHash });
-        table.put(intentHash, { at });
-      });
-    },
-    at: (intentHash) => table.get(intentHash)?.at,
-  };
-}
 
 function timeRefusal({ intent, nowMs }: Subject): Refused | undefined {
   if (nowMs > intent.notAfter)
@@ -52,7 +28,8 @@ export const policy: Check = {
   name: 'policy',
   judge(subject, state) {
     const head = state.log.head();
-    if (head !== undefined && subject.nowMs < head.at)
+    // Read now: an earlier check may have logged the first sight of this very request.
+    if (head !== undefined && state.clock.nowMs() < head.at)
       return refused(
         'policy',
         'clock-behind-log',

@@ -8,21 +8,7 @@ import { refused } from './subject.ts';
 
 export const record: Check = {
   name: 'record',
-  judge: (_subject, { log }) =>
-    log.isHeadIntact()
-      ? undefined
-      : refused(
-          'record',
-          'log-broken',
-          'the last record of the decision log is not the one that was written',
-        ),
   commit(subject, state, { signId, session }) {
-    if (!state.log.isHeadIntact())
-      return refused(
-        'record',
-        'log-broken',
-        'the last record of the decision log is not the one that was written',
-      );
     if (!state.guard.consume(signId))
       return refused('record', 'sign-id-reused', 'this sign id was consumed before');
     const { request, effect, intent, decision } = subject;

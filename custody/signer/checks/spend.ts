@@ -3,41 +3,9 @@
  * intent. Each signature needs at least one of the n - t + 1 honest co-signers, so a local limit of global / (n - t + 1)
  * keeps the global one even with t - 1 hostile co-signers and a hostile coordinator.
  */
-import type { Sha256 } from '#core/canonical-json';
 import { parseDurationMs } from '#policies';
-import type { SignerStore } from '../store.ts';
 import type { Check, SignerState } from './check.ts';
 import { type Refused, refused, type Subject } from './subject.ts';
-
-export interface SpendCounters {
-  isCounted(intentHash: Sha256): boolean;
-  /** Sum over all wallets since `sinceMs`, exclusive. */
-  total(asset: string, sinceMs: number): bigint;
-  count(intentHash: Sha256, asset: string, units: bigint, atMs: number): void;
-}
-
-interface SpendEntry {
-  readonly units: string;
-}
-
-export function openSpendCounters(store: SignerStore): SpendCounters {
-  const entries = store.table<SpendEntry>('spends');
-  const counted = store.table<{ at: number }>('spend-intents');
-  return {
-    isCounted: (intentHash) => counted.get(intentHash) !== undefined,
-    total(asset, sinceMs) {
-      let sum = 0n;
-      // Also what lies after now: a clock that stepped back must not open the window.
-      for (const { value } of entries.range([asset, sinceMs + 1], [asset, Number.MAX_SAFE_INTEGER]))
-        sum += BigInt(value.units);
-      return sum;
-    },
-    count(intentHash, asset, units, atMs) {
-      entries.put([asset, atMs, intentHash], { units: units.toString() });
-      counted.put(intentHash, { at: atMs });
-    },
-  };
-}
 
 /** What an intent costs at most: a sweep stays in the wallet, so only its fee does. */
 function costOf({ intent, effect }: Subject): bigint {
