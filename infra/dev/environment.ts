@@ -74,8 +74,8 @@ export interface RunningEnvironment {
   /** Addresses the configurations were made from. */
   readonly addresses: SuiteAddresses;
   readonly logFileOf: (name: string) => string;
-  /** Stops the process if it runs, and starts it again as before; returns when it is ready. */
-  readonly restart: (name: string) => Promise<void>;
+  /** Stops the process if it runs, and starts it again as before, with `env` on top; returns when it is ready. */
+  readonly restart: (name: string, env?: Readonly<Record<string, string>>) => Promise<void>;
   /** Returns when the process has ended. @throws INFRA_PROCESS_UNKNOWN */
   readonly kill: (name: string, signal: StopSignal) => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -166,7 +166,7 @@ async function bootSuiteProcess(
 ): Promise<string> {
   const made = make(addressesOf(boot));
   const suiteProcess = boot.options.adjust?.(made) ?? made;
-  const { name, entry, args, config, healthUrl } = suiteProcess;
+  const { name, entry, args, config, env = {}, healthUrl } = suiteProcess;
   const configFile = path.join(makeFolder(path.join(boot.state.data, 'config')), `${name}.json`);
   writeFileSync(configFile, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
   await boot.supervisor.start(
@@ -174,6 +174,7 @@ async function bootSuiteProcess(
       name,
       entry,
       args: ['--config', configFile, ...args],
+      env,
       logFile: path.join(boot.state.logs, `${name}.log`),
       ready: async () => await answersOk(healthUrl),
       readyTimeoutMs: suiteReadyTimeoutMs,
@@ -275,8 +276,8 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     state,
     addresses,
     logFileOf: (name) => path.join(state.logs, `${name}.log`),
-    restart: async (name) => {
-      await supervisor.restart(name);
+    restart: async (name, env) => {
+      await supervisor.restart(name, env);
     },
     kill: async (name, signal) => {
       const target = supervisor.find(name);

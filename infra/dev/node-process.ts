@@ -13,6 +13,7 @@ export interface NodeProcess {
   /** Relative to the repository. */
   readonly entry: string;
   readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   readonly logFile: string;
   readonly ready: () => Promise<boolean>;
   readonly readyTimeoutMs: number;
@@ -36,7 +37,7 @@ export function nodeProcess(options: NodeProcess): ProcessSpec {
       path.join(checkoutRoot, options.entry),
       ...options.args,
     ],
-    env: Object.fromEntries(inherited),
+    env: { ...Object.fromEntries(inherited), ...options.env },
     cwd: checkoutRoot,
     logFile: options.logFile,
     stopSignal: 'SIGTERM',

@@ -27,6 +27,8 @@ export interface SuiteProcess {
   readonly entry: string;
   readonly args: readonly string[];
   readonly config: { readonly [key: string]: JsonValue };
+  /** On top of the few variables every process gets; for the tests' failpoints. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Answers 200 when the process serves. */
   readonly healthUrl: string;
 }
