@@ -84,7 +84,7 @@ export const ratio = (numerator: number, denominator: number): number => rounded
 export function publishReport(report: BenchReport, jsonFile: string | undefined): void {
   const lines = [
     `bench ${report.bench}`,
-    ...Object.entries(report.conditions).map(([k, v]) => `  ${k}: ${v}`),
+    ...Object.entries(report.conditions).map(([k, v]) => `  ${k}: ${String(v)}`),
     '',
   ];
   const header = ['subject', 'workload', 'ops/s', 'p50 ms', 'p99 ms'];

@@ -62,6 +62,8 @@ export interface Ledger {
 const applySql = `SELECT status, account FROM ledger.apply_batch($1::uuid[], $2::ledger.transfer_kind[], $3::text[],
   $4::text[], $5::text[], $6::numeric[], $7::uuid[], $8::boolean[], $9::ledger.transfer_code[], $10::text[],
   $11::bigint[]) ORDER BY n`;
+/** Serialisation failure and deadlock: nothing was written. */
+const retryableStates = new Set(['40001', '40P01']);
 const referencePattern = new RegExp(`^[!-~]{1,${referenceCharsMax}}$`);
 
 function assertBatch(commands: readonly TransferCommand[]): void {
@@ -97,6 +99,19 @@ async function applyIn(
       ...(row.account === null ? {} : { account: accountPath(row.account) }),
     };
   });
+}
+
+/**
+ * One statement is a transaction by itself, so the head is not held over round trips to this process. When a concurrent batch
+ * used one of the ids, it runs again in a transaction, which repeats as often as needed.
+ */
+async function applyAlone(pool: Pool, commands: readonly TransferCommand[]): Promise<TransferResult[]> {
+  try {
+    return await applyIn(pool, commands);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && retryableStates.has(String(error.code)))) throw error;
+    return await inTransaction(pool, (tx) => applyIn(tx, commands));
+  }
 }
 
 const errorOfStatus = {
@@ -190,9 +205,7 @@ export function createLedger({ pool }: { readonly pool: Pool }): Ledger {
     openAccounts,
     apply: async (commands, tx) => {
       assertBatch(commands);
-      return tx === undefined
-        ? await inTransaction(pool, (own) => applyIn(own, commands))
-        : await applyIn(tx, commands);
+      return tx === undefined ? await applyAlone(pool, commands) : await applyIn(tx, commands);
     },
     applyOrThrow: async (commands, tx) => {
       assertBatch(commands);

@@ -12,6 +12,7 @@ import {
   houseNetworkFee,
   suspense,
   type TransferCommand,
+  type TransferKind,
 } from '#ledger/contract';
 import { databaseForThisFile } from '../support/database.ts';
 import { accountOf, ether, gold, post, transferOf, walletOf } from './fixture.ts';
@@ -46,7 +47,7 @@ const pathIndex = fc.oneof({ weight: 9, arbitrary: index(5) }, { weight: 1, arbi
 /** Indices instead of names: the names are those of the run. */
 const commandShape = fc.record({
   id: index(idsOfRun),
-  kind: fc.constantFrom('post', 'pending', 'pending', 'post-pending', 'void-pending'),
+  kind: fc.constantFrom<TransferKind[]>('post', 'pending', 'pending', 'post-pending', 'void-pending'),
   debit: pathIndex,
   credit: pathIndex,
   units: fc.bigInt({ min: 0n, max: 12n }),
@@ -73,9 +74,10 @@ function commandOf(shape: Shape, run: number): TransferCommand {
       return { ...base, kind: shape.kind, pendingId, amount: value };
     case 'void-pending':
       return { ...base, kind: shape.kind, pendingId };
-    default: {
+    case 'post':
+    case 'pending': {
       const [debit = houseEquity, credit = houseEquity] = [paths[shape.debit], paths[shape.credit]];
-      return { ...base, kind: shape.kind as 'post' | 'pending', debit, credit, amount: value };
+      return { ...base, kind: shape.kind, debit, credit, amount: value };
     }
   }
 }
