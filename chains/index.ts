@@ -4,9 +4,12 @@ import { type AssetId, type ChainId, chainId } from '#core/money';
 import type { Queryable, Tx } from '#infra/db';
 import { type ChainAdapter, chainErrors, type FollowStep } from './contract.ts';
 import { createEthereumAdapter, type EthereumAdapter, type EthereumFinality } from './ethereum/adapter.ts';
-import { nextStep, type StartHeight } from './ethereum/follower.ts';
-import { assertNotHalted, type RecordedStep, recordStep } from './store/blocks.ts';
+import { nextStep, type StartHeight } from './follower.ts';
+import { type RecordedStep, recordStep } from './store/blocks.ts';
+import { assertNotHalted } from './store/halts.ts';
 
+export { addressOfCompressedKey } from './ethereum/address.ts';
+export { readSignedTransaction, type SignedContent } from './ethereum/signed.ts';
 export {
   type Attempt,
   type AttemptId,
@@ -21,10 +24,10 @@ export {
   type Cursor,
   cursorOf,
   finalise,
-  haltScopeOf,
   type RecordedStep,
   recordStep,
 } from './store/blocks.ts';
+export { haltScopeOf } from './store/halts.ts';
 export {
   type MinedOutcome,
   type Outgoing,
@@ -38,7 +41,6 @@ export {
   recordMined,
   reserveConflictSet,
   unmine,
-  unmineBlocks,
 } from './store/outgoing.ts';
 
 const fail = errorsOf(chainErrors);

@@ -30,7 +30,7 @@ export class NodeRefusal extends Error {
   override readonly name = 'NodeRefusal';
   readonly rpcCode: number;
 
-  constructor(rpcCode: number, message: string) {
+  constructor(rpcCode: number, message = 'no message') {
     super(message.slice(0, nodeMessageCharsMax));
     this.rpcCode = rpcCode;
   }
@@ -39,7 +39,7 @@ export class NodeRefusal extends Error {
 /** ethers rewrites some refusals into its own errors; we need the node's words to tell "already known" from the rest. */
 class PlainRefusalProvider extends JsonRpcProvider {
   override getRpcError(_payload: JsonRpcPayload, answer: JsonRpcError): Error {
-    return new NodeRefusal(answer.error.code ?? 0, answer.error.message ?? 'no message');
+    return new NodeRefusal(answer.error.code, answer.error.message);
   }
 }
 

@@ -17,6 +17,8 @@ export interface SignedContent {
   readonly units: bigint;
   /** gasLimit x maxFeePerGas: the most this transaction can cost. */
   readonly maxCostUnits: bigint;
+  /** The bytes that were signed: `02 || rlp(...)` without signature, hex. */
+  readonly unsigned: string;
   /** True when it does nothing beside moving ether: no data, no access list. */
   readonly plain: boolean;
 }
@@ -43,6 +45,7 @@ export function readSignedTransaction(raw: string): SignedContent {
     to,
     units: transaction.value,
     maxCostUnits: transaction.gasLimit * maxFeePerGas,
+    unsigned: transaction.unsignedSerialized.slice(2),
     plain: transaction.data === '0x' && (transaction.accessList ?? []).length === 0,
   };
 }

@@ -1,15 +1,14 @@
 /** The chain as we recorded it, and the cursor. All writes run in the caller's transaction. */
 import { errorsOf, invariant } from '#core/errors';
 import type { ChainId } from '#core/money';
-import { haltOf, setHalt } from '#infra/cases';
+import { setHalt } from '#infra/cases';
 import type { Queryable, Tx } from '#infra/db';
 import { type BlockRef, chainErrors, type FollowStep, recordedBlocksMax } from '../contract.ts';
+import { haltScopeOf } from './halts.ts';
+import { unmineBlocks } from './outgoing.ts';
 import { countOf, onlyRow } from './rows.ts';
 
 const fail = errorsOf(chainErrors);
-
-/** The scope of a chain's halt in `infra.halt`. */
-export const haltScopeOf = (chain: ChainId): string => `chain:${chain}`;
 
 export interface Cursor {
   readonly head: BlockRef;
@@ -17,9 +16,12 @@ export interface Cursor {
   readonly finalizedHeight: number;
 }
 
-/** What recording a step changed, oldest block first. */
+/** What recording a step changed beside the block or the rollback itself. */
 export interface RecordedStep {
+  /** Oldest first. */
   readonly newlyFinal: readonly BlockRef[];
+  /** Intents whose payment was in an orphaned block: back in `broadcast`, to be tracked and sent again. */
+  readonly unminedIntents: readonly string[];
 }
 
 interface BlockRow {
@@ -35,13 +37,6 @@ const refOf = (row: BlockRow): BlockRef => ({
   parentHash: row.parent_hash,
   timeMs: countOf(row.time_ms),
 });
-
-/** @throws CHAINS_HALTED */
-export async function assertNotHalted(db: Queryable, chain: ChainId): Promise<void> {
-  const halt = await haltOf(db, haltScopeOf(chain));
-  if (halt !== undefined)
-    throw fail('CHAINS_HALTED', `${chain} is halted: ${halt.reason}`, { chain, reason: halt.reason });
-}
 
 export async function cursorOf(db: Queryable, chain: ChainId): Promise<Cursor | undefined> {
   const { rows } = await db.query<BlockRow & { finalized_height: string }>(
@@ -75,14 +70,15 @@ export async function recordStep(tx: Tx, chain: ChainId, step: FollowStep): Prom
   await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`chains.cursor ${chain}`]);
   const cursor = await cursorOf(tx, chain);
   switch (step.kind) {
-    case 'idle':
-      return { newlyFinal: await finalise(tx, chain, Math.min(step.finalizedHeight, step.head.height)) };
+    case 'idle': {
+      const final = Math.min(step.finalizedHeight, step.head.height);
+      return { newlyFinal: await finalise(tx, chain, final), unminedIntents: [] };
+    }
     case 'extend':
       await recordBlock(tx, chain, step.block, cursor);
-      return { newlyFinal: await finalise(tx, chain, step.finalizedHeight) };
+      return { newlyFinal: await finalise(tx, chain, step.finalizedHeight), unminedIntents: [] };
     case 'rollback':
-      await recordRollback(tx, chain, step, cursor);
-      return { newlyFinal: [] };
+      return { newlyFinal: [], unminedIntents: await recordRollback(tx, chain, step, cursor) };
   }
 }
 
@@ -116,9 +112,9 @@ async function recordRollback(
   chain: ChainId,
   step: Extract<FollowStep, { kind: 'rollback' }>,
   cursor: Cursor | undefined,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { ancestor, orphaned, belowFinal } = step;
-  if (cursor?.head.hash === ancestor.hash) return;
+  if (cursor?.head.hash === ancestor.hash) return [];
   if (cursor === undefined || cursor.head.hash !== orphaned[0]?.hash)
     throw fail('CHAINS_CURSOR_MOVED', `the rollback to ${ancestor.height} was read beside another cursor`, {
       chain,
@@ -139,6 +135,7 @@ async function recordRollback(
       scope: haltScopeOf(chain),
       reason: `blocks above ${ancestor.height} left the chain, final was ${cursor.finalizedHeight}`,
     });
+  return await unmineBlocks(tx, chain, orphaned);
 }
 
 async function moveCursor(tx: Tx, chain: ChainId, to: BlockRef): Promise<void> {

@@ -6,7 +6,7 @@ import { errorsOf, invariant } from '#core/errors';
 import type { ChainId } from '#core/money';
 import type { Queryable, Tx } from '#infra/db';
 import { type BlockRef, type ConflictSet, chainErrors, type TrackOutcome } from '../contract.ts';
-import { assertNotHalted } from './blocks.ts';
+import { assertNotHalted } from './halts.ts';
 import { countOf, onlyRow } from './rows.ts';
 
 const fail = errorsOf(chainErrors);
@@ -42,6 +42,9 @@ interface OutgoingRow {
   readonly succeeded: boolean | null;
   readonly fee_units: string | null;
 }
+
+const noMined = `mined_tx_id = NULL, block_hash = NULL, block_height = NULL, succeeded = NULL, fee_units = NULL,
+  updated_at = now()`;
 
 function minedOf(row: OutgoingRow): MinedOutcome | undefined {
   const { mined_tx_id, block_hash, block_height, succeeded, fee_units } = row;
@@ -230,21 +233,9 @@ export async function recordFinal(tx: Tx, intentId: string, block: BlockRef): Pr
   ]);
 }
 
-/** A reorg took the block away: back to `broadcast`, to be tracked and sent again. Returns whether it was mined. */
-export async function unmine(tx: Tx, intentId: string): Promise<boolean> {
-  const outgoing = await lockOutgoing(tx, intentId);
-  if (outgoing.state !== 'mined') return false;
-  await tx.query(
-    `UPDATE chains.outgoing SET state = 'broadcast', mined_tx_id = NULL, block_hash = NULL, block_height = NULL,
-            succeeded = NULL, fee_units = NULL, updated_at = now() WHERE id = $1`,
-    [outgoing.rowId],
-  );
-  return true;
-}
-
 /**
- * {@link unmine} for everything that was mined in these blocks; returns the intents. To be called in the transaction that
- * records the rollback.
+ * A reorg took these blocks away: what was mined in them goes back to `broadcast`, to be tracked and sent again. Returns
+ * the intents. Part of recording a rollback; a final one stays final, because that reorg halts the chain.
  */
 export async function unmineBlocks(
   tx: Tx,
@@ -252,12 +243,24 @@ export async function unmineBlocks(
   orphaned: readonly BlockRef[],
 ): Promise<readonly string[]> {
   const { rows } = await tx.query<{ intent_id: string }>(
-    `UPDATE chains.outgoing SET state = 'broadcast', mined_tx_id = NULL, block_hash = NULL, block_height = NULL,
-            succeeded = NULL, fee_units = NULL, updated_at = now()
+    `UPDATE chains.outgoing SET state = 'broadcast', ${noMined}
       WHERE chain = $1 AND state = 'mined' AND block_hash = ANY($2) RETURNING intent_id`,
     [chain, orphaned.map(({ hash }) => hash)],
   );
   return rows.map(({ intent_id }) => intent_id);
+}
+
+/**
+ * The tracker no longer sees the transaction in the block it was in, before the follower recorded the reorg: back to
+ * `broadcast`. Returns whether it was mined.
+ */
+export async function unmine(tx: Tx, intentId: string): Promise<boolean> {
+  const outgoing = await lockOutgoing(tx, intentId);
+  if (outgoing.state !== 'mined') return false;
+  await tx.query(`UPDATE chains.outgoing SET state = 'broadcast', ${noMined} WHERE id = $1`, [
+    outgoing.rowId,
+  ]);
+  return true;
 }
 
 /**

@@ -1,11 +1,25 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Chains, createChains, cursorOf, haltScopeOf, recordStep } from '#chains';
+import {
+  attemptsOf,
+  type Chains,
+  createChains,
+  cursorOf,
+  haltScopeOf,
+  markBroadcast,
+  outgoingOf,
+  recordMined,
+  recordStep,
+  reserveConflictSet,
+  saveBuilt,
+  saveSigned,
+} from '#chains';
 import type { Block, ChainTransfer, FollowStep } from '#chains/contract';
 import { haltOf, liftHalt } from '#infra/cases';
 import { inTransaction, openPool, type Pool } from '#infra/db';
 import { startAnvil } from '../support/anvil.ts';
 import { databaseForThisFile } from '../support/database.ts';
 import { type EvmProxy, rpc, startEvmProxy } from '../support/evm-proxy.ts';
+import { signUnsigned } from '../support/rlp.ts';
 import { capUnits, devChain, fundedPayer, makeAdapter, mine, recipient, signPayment } from './setup.ts';
 
 let pool: Pool;
@@ -193,6 +207,57 @@ describe('a reorg', () => {
     );
     expect(rows).toEqual([{ canonical: false }, { canonical: true }]);
     expect(await haltOf(pool, haltScopeOf(devChain))).toBeUndefined();
+    adapter.close();
+  });
+
+  it('puts our own payment back to broadcast in the same transaction, and it is mined again by the same bytes', async () => {
+    await follow();
+    const adapter = makeAdapter(nodeUrl);
+    const payer = await fundedPayer(adapter, nodeUrl, payers++);
+    const fee = await adapter.quoteFee({ capUnits });
+    const intentId = 'int_of-a-reorged-payment';
+    const id = 'att_01900000-0000-7000-8000-000000000001';
+    const set = await inTransaction(pool, async (tx) => {
+      return await reserveConflictSet(tx, {
+        chain: devChain,
+        sender: payer.address,
+        intentId,
+        chainNonce: 0,
+      });
+    });
+    const unsigned = adapter.buildTransfer({ conflictSet: set, to: recipient, units: 9n, fee });
+    const signed = adapter.attach(unsigned, signUnsigned(payer.key, unsigned.unsigned));
+    await inTransaction(pool, async (tx) => {
+      await saveBuilt(tx, { id, intentId, unsigned });
+      await saveSigned(tx, id, signed);
+    });
+    const answer = await adapter.broadcast(signed);
+    await inTransaction(pool, async (tx) => {
+      await markBroadcast(tx, id, answer);
+    });
+    await mine(nodeUrl);
+    await follow();
+    const record = async (): Promise<void> => {
+      const outcome = await adapter.track(set, [signed.txId]);
+      if (outcome.state !== 'mined') throw new Error(outcome.state);
+      await inTransaction(pool, async (tx) => {
+        await recordMined(tx, intentId, outcome);
+      });
+    };
+    await record();
+    await rpc(nodeUrl, 'anvil_reorg', [1, []]);
+    const step = await next();
+    const recorded = await inTransaction(pool, async (tx) => await recordStep(tx, devChain, step));
+    expect(recorded.unminedIntents).toEqual([intentId]);
+    expect((await outgoingOf(pool, intentId))?.state).toBe('broadcast');
+    expect(await adapter.track(set, [signed.txId])).toEqual({ state: 'lost' });
+    const stored = (await attemptsOf(pool, intentId))[0]?.signed;
+    if (stored === undefined) throw new Error('the bytes were not stored');
+    expect((await adapter.broadcast(stored)).outcome).toBe('accepted');
+    await mine(nodeUrl);
+    await record();
+    expect((await outgoingOf(pool, intentId))?.mined?.txId).toBe(signed.txId);
+    expect(await adapter.minedNonce(payer.address)).toBe(1);
     adapter.close();
   });
 

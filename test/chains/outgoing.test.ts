@@ -14,7 +14,7 @@ import {
   reserveConflictSet,
   saveBuilt,
   saveSigned,
-  unmineBlocks,
+  unmine,
 } from '#chains';
 import type {
   BlockRef,
@@ -26,6 +26,7 @@ import type {
 import { newId } from '#core/ids';
 import { liftHalt, setHalt } from '#infra/cases';
 import { inTransaction, openPool, type Pool, type Tx } from '#infra/db';
+import { unmineBlocks } from '../../chains/store/outgoing.ts';
 import { databaseForThisFile } from '../support/database.ts';
 import { signUnsigned, type TestKey } from '../support/rlp.ts';
 import { devChain, makeAdapter, recipient, testKey } from './setup.ts';
@@ -267,6 +268,7 @@ describe('what the chain did', () => {
       await recordFinal(tx, intent, other);
     });
     expect(await run(async (tx) => await unmineBlocks(tx, devChain, [other]))).toEqual([]);
+    expect(await run(async (tx) => await unmine(tx, intent))).toBe(false);
   });
 
   it('must be a transaction that was signed for this intent', async () => {

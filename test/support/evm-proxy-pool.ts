@@ -109,9 +109,17 @@ export function createPool(node: Node): ProxyPool {
     return String(txId);
   };
 
+  // One at a time, as a node's pool has one lock: two sends of one nonce must see each other.
+  let turn: Promise<unknown> = Promise.resolve();
+  const sendInTurn = async (raw: string): Promise<string> => {
+    const sent = turn.then(async () => await send(raw));
+    turn = sent.catch(() => undefined);
+    return await sent;
+  };
+
   const heldEntries = (): [string, PoolEntry][] => [...entries].filter(([, { isHeld }]) => isHeld);
   return {
-    send,
+    send: sendInTurn,
     find: (txId) => {
       const found = heldEntries().find(([, { transaction }]) => transaction.txId === txId.toLowerCase());
       return found === undefined ? undefined : pendingForm(found[1]);

@@ -13,8 +13,8 @@ import {
   chainErrors,
   type FollowStep,
   recordedBlocksMax,
-} from '../contract.ts';
-import { blockRecordedAt, type Cursor, cursorOf } from '../store/blocks.ts';
+} from './contract.ts';
+import { blockRecordedAt, type Cursor, cursorOf } from './store/blocks.ts';
 
 const fail = errorsOf(chainErrors);
 
