@@ -8,10 +8,12 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { TreasuryOperations } from '#workflows';
 import type { Operations } from '#workflows/contract';
 import type { Authenticate } from './auth.ts';
 import { answerError, answerUnknownRoute } from './problem.ts';
 import { accountRoutes } from './routes/accounts.ts';
+import { treasuryRoutes } from './routes/treasury.ts';
 import { withdrawalRoutes } from './routes/withdrawals.ts';
 
 /** The largest honest body is an approval, about 2 KiB. */
@@ -19,7 +21,7 @@ const bodyBytesMax = 64 * 1024;
 const requestTimeoutMs = 30_000;
 
 export interface ServerOptions {
-  readonly operations: Operations;
+  readonly operations: Operations & TreasuryOperations;
   readonly authenticate: Authenticate;
   readonly logger?: FastifyBaseLogger;
   /** What /health reports beside the process itself: the name of a part and a probe that throws when it is down. */
@@ -77,6 +79,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.register(accountRoutes(options.operations, options.authenticate));
   await app.register(withdrawalRoutes(options.operations, options.authenticate));
+  await app.register(treasuryRoutes(options.operations, options.authenticate));
   await app.ready();
   return app;
 }

@@ -4,14 +4,13 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { buildServer } from '#api';
+import { buildServer, type ServerOptions } from '#api';
 import { chainErrors } from '#chains/contract';
 import { coreErrors, type ErrorCatalogue } from '#core/errors';
 import { custodyErrors } from '#custody/protocol';
 import { ledgerErrors } from '#ledger/contract';
 import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
-import type { Operations } from '#workflows/contract';
 import { workflowErrors } from '#workflows/contract';
 import { apiErrors } from '../api/contract.ts';
 import { infraErrors } from '../infra/contract.ts';
@@ -58,7 +57,7 @@ async function openApi(): Promise<string> {
   const refuse = (): never => {
     throw new Error('no route is called while the description is made');
   };
-  const operations = new Proxy({}, { get: () => refuse }) as Operations;
+  const operations = new Proxy({}, { get: () => refuse }) as ServerOptions['operations'];
   const app = await buildServer({ operations, authenticate: refuse, probes: {} });
   const text = JSON.stringify(app.swagger(), null, 2);
   await app.close();

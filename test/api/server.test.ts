@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { StrongroomError } from '#core/errors';
 import type { Operations, WithdrawalView } from '#workflows/contract';
 import { createAuthenticate, tokenDigest } from '../../api/auth.ts';
-import { buildServer } from '../../api/server.ts';
+import { buildServer, type ServerOptions } from '../../api/server.ts';
 
 const uuid = '01890a5d-ac96-7000-8000-000000000001';
 const accountId = `acc_${uuid}` as const;
