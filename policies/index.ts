@@ -14,8 +14,10 @@ export { decodeBase64url, encodeBase64url } from './base64url.ts';
 export {
   type BundleJudgement,
   bundleStatement,
+  clockSkewMaxMs,
   type FreezeJudgement,
   freezeStatement,
+  freezeStatementAgeMaxMs,
   judgeBundle,
   judgeFreeze,
   type SignedBundle,
