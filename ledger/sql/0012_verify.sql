@@ -84,7 +84,8 @@ BEGIN
   RETURN QUERY
     SELECT 'journal', 'transfer ' || t.id, 'belongs to no batch'
       FROM ledger.transfer AS t
-     WHERE NOT EXISTS (SELECT FROM ledger.batch AS b WHERE t.seq BETWEEN b.first_seq AND b.last_seq);
+     WHERE t.seq < coalesce((SELECT b.first_seq FROM ledger.batch AS b WHERE b.last_seq >= t.seq ORDER BY b.last_seq LIMIT 1),
+                            t.seq + 1);
 
   RETURN QUERY
     SELECT 'idempotency', coalesce(t.id, i.id)::text, 'the journal and the ids it remembers differ'

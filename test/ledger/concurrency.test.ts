@@ -53,7 +53,9 @@ test('one id sent by many at once applies once, also on other accounts', async (
   expect([count(forks, 'ok'), count(forks, 'conflict')]).toEqual([1, 7]);
 });
 
-test('writers on the same accounts in any order conserve and meet no deadlock', async () => {
+test('writers on the same accounts in any order conserve and meet no deadlock', {
+  timeout: 60_000,
+}, async () => {
   const deadlocksBefore = await deadlocks();
   let seed = 42;
   const next = (below: number): number => {
