@@ -1,13 +1,7 @@
 /** What other modules know of custody: wallets, their roots and addresses, and what a signature request gives back. */
-import type { Clock, Random } from '#core/ports';
-import type {
-  ActivationAck,
-  CommitteeFile,
-  FinishedSignature,
-  KeyStatement,
-  Refusal,
-  SignRequest,
-} from '#custody/protocol';
+import type { Id } from '#core/ids';
+import type { ActivationAck, FinishedSignature, KeyStatement, Refusal, SignRequest } from '#custody/protocol';
+import type { Queryable } from '#infra/db';
 import type { Tier } from '#policies/contract';
 
 export { type CommitteeFile, custodyErrors, type Refusal, type SignRequest } from '#custody/protocol';
@@ -39,14 +33,16 @@ export interface WalletRoot {
   readonly dev: boolean;
   readonly statements: readonly KeyStatement[];
 }
-export interface AddressRecord {
-  readonly wallet: string;
+/** An address of ours, recomputed from the wallet's verified root. */
+export interface OwnAddress {
+  readonly walletId: Id<'wal'>;
   readonly chain: string;
-  readonly path: string;
   /** Canonical form. */
   readonly address: string;
-  /** The customer account a deposit address belongs to; undefined for the hot address. */
-  readonly accountId: string | undefined;
+  /** Below the wallet's root: `m/1/0` hot, `m/0/i` a deposit address. */
+  readonly path: string;
+  /** Absent for the hot address. */
+  readonly accountId?: Id<'acc'>;
 }
 
 /** A sign request before its participants are chosen. */
@@ -78,8 +74,31 @@ export interface Coordinator {
   close(): void;
 }
 
-export interface CoordinatorEnvironment {
-  readonly committee: CommitteeFile;
-  readonly clock: Clock;
-  readonly random: Random;
+/** The facade of `#custody`. Every address it gives is recomputed; a row that differs is CUSTODY_STATEMENT_INVALID. */
+export interface Custody {
+  /**
+   * Brings the wallet into being: key ceremony, statements of all co-signers, hot address. Does nothing to a wallet that
+   * is complete; finishes one that was left half-way.
+   * @throws CUSTODY_SIGNER_UNREACHABLE, CUSTODY_SESSION_ABORTED, CUSTODY_STATEMENT_INVALID
+   */
+  ensureWallet(wallet: WalletSpec): Promise<WalletRoot>;
+  wallets(): Promise<readonly WalletSpec[]>;
+  /** Loaded and verified. @throws CUSTODY_WALLET_UNKNOWN, CUSTODY_STATEMENT_INVALID */
+  walletRoot(walletId: string): Promise<WalletRoot>;
+  /** @throws CUSTODY_WALLET_UNKNOWN, CUSTODY_STATEMENT_INVALID, CUSTODY_ADDRESS_UNKNOWN */
+  deriveAddress(walletId: string, path: string): Promise<string>;
+  /** The account's deposit address, the same on every call. @throws CUSTODY_WALLET_UNKNOWN, CUSTODY_STATEMENT_INVALID */
+  newDepositAddress(
+    options: { readonly walletId: Id<'wal'>; readonly accountId: Id<'acc'> },
+    db?: Queryable,
+  ): Promise<OwnAddress>;
+  /** @throws CUSTODY_WALLET_UNKNOWN, CUSTODY_STATEMENT_INVALID */
+  hotAddress(walletId: Id<'wal'>): Promise<OwnAddress>;
+  /** Those of the addresses that are ours, hot addresses included. @throws CUSTODY_STATEMENT_INVALID */
+  findAddresses(chain: string, addresses: readonly string[], db?: Queryable): Promise<readonly OwnAddress[]>;
+  addressesOf(walletId: string, db?: Queryable): Promise<readonly OwnAddress[]>;
+  /** As {@link Coordinator.sign}. @throws CUSTODY_SIGNER_UNREACHABLE in a process without a coordinator */
+  sign(order: SignOrder): Promise<SignResult>;
+  /** Lets go of the connections to the co-signers. */
+  close(): void;
 }
