@@ -45,7 +45,7 @@ export interface EthereumAdapter extends ChainAdapter {
 }
 
 /** CAIP-19 id of ether on an EVM chain. */
-export const etherOn = (chain: ChainId): AssetId => assetId(`${chain}/${etherReference}`);
+const etherOn = (chain: ChainId): AssetId => assetId(`${chain}/${etherReference}`);
 
 function evmChainIdOf(chain: ChainId): bigint {
   const match = evmChainPattern.exec(chain);

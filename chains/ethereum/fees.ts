@@ -51,7 +51,7 @@ const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 
 /** +12.5 %, rounded up, so that a node that asks for exactly that ratio is satisfied. */
-export function bumped(feePerGas: bigint): bigint {
+function bumped(feePerGas: bigint): bigint {
   return (feePerGas * bumpNumerator + bumpDenominator - 1n) / bumpDenominator;
 }
 

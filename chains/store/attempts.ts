@@ -15,7 +15,7 @@ import { countOf, onlyRow } from './rows.ts';
 const fail = errorsOf(chainErrors);
 
 export type AttemptId = Id<'att'>;
-export type AttemptState = 'built' | 'signed' | 'broadcast';
+type AttemptState = 'built' | 'signed' | 'broadcast';
 export interface Attempt {
   readonly id: AttemptId;
   readonly intentId: string;
