@@ -10,6 +10,7 @@ import { openPool } from '../db.ts';
 import { migrate } from '../migrations.ts';
 import { anvilChainId, startAnvil } from './anvil.ts';
 import { type RunningCluster, startCluster } from './cluster.ts';
+import { ensureCommittee } from './committee.ts';
 import { nodeProcess } from './node-process.ts';
 import { planPorts } from './ports.ts';
 import {
@@ -25,22 +26,27 @@ import {
   apiUrl,
   type SuiteAddresses,
   type SuiteProcess,
+  type SuiteSettings,
   signerProcess,
   signerUrl,
   workerProcess,
 } from './suite.ts';
+import { ensureSuiteFiles, type SuiteFiles } from './suite-files.ts';
 import { strongroomNamespace, temporalPorts } from './temporal.ts';
 import { findTemporal, type Progress } from './temporal-build.ts';
 import { resolveTemporal, startTemporalFrom, type TemporalSource } from './temporal-source.ts';
 
 const fail = errorsOf(infraErrors);
 const defaultSignerCount = 3;
+const secretMode = 0o600;
 /** tsx compiles on the first start, on a busy machine with cold disks. */
 const suiteReadyTimeoutMs = 90_000;
 
 export type PortName = 'postgres' | 'temporal' | 'anvil' | 'signer' | 'worker' | 'api';
 
 export interface EnvironmentOptions {
+  /** Co-signers: an odd number, n = 2t - 1. Default 3. */
+  readonly signerCount?: number;
   /** `servers` stops after PostgreSQL, Temporal and anvil. Default `suite`. */
   readonly parts?: 'suite' | 'servers';
   /** Empties the state first; binaries and templates stay. */
@@ -48,7 +54,6 @@ export interface EnvironmentOptions {
   /** Default: the one of this checkout. Tests bring a throwaway one that shares binaries and templates. */
   readonly state?: StateFolder;
   readonly ports?: Partial<Record<PortName, number>>;
-  readonly signerCount?: number;
   /** No output; for tests. */
   readonly silent?: boolean;
   readonly anvil?: {
@@ -73,6 +78,8 @@ export interface RunningEnvironment {
   readonly state: StateFolder;
   /** Addresses the configurations were made from. */
   readonly addresses: SuiteAddresses;
+  /** Keys, documents and tokens of the suite, for `ensureSuiteFiles`. */
+  readonly keysFolder: string;
   readonly logFileOf: (name: string) => string;
   /** Stops the process if it runs, and starts it again as before, with `env` on top; returns when it is ready. */
   readonly restart: (name: string, env?: Readonly<Record<string, string>>) => Promise<void>;
@@ -88,6 +95,7 @@ interface Boot {
   readonly supervisor: Supervisor;
   readonly ports: Readonly<Record<PortName, number>>;
   cluster?: RunningCluster;
+  files?: SuiteFiles;
   postgresUrl: string;
   temporalAddress: string;
   anvilUrl: string;
@@ -96,6 +104,10 @@ interface Boot {
 function fromEnvironment(name: string): string | undefined {
   const value = process.env[name];
   return value === undefined || value === '' ? undefined : value;
+}
+
+function signerCountOf(options: EnvironmentOptions): number {
+  return options.signerCount ?? defaultSignerCount;
 }
 
 function addressesOf(boot: Boot): SuiteAddresses {
@@ -107,7 +119,7 @@ function addressesOf(boot: Boot): SuiteAddresses {
     anvilUrl: boot.anvilUrl,
     anvilChainId,
     signerPort: boot.ports.signer,
-    signerCount: boot.options.signerCount ?? defaultSignerCount,
+    signerCount: signerCountOf(boot.options),
     workerHealthPort: boot.ports.worker,
     apiPort: boot.ports.api,
   };
@@ -160,15 +172,33 @@ async function bootTemporal(boot: Boot, source: TemporalSource): Promise<string>
   return `${boot.temporalAddress} (${source.kind})`;
 }
 
+function keysFolderOf(state: StateFolder): string {
+  return path.join(state.data, 'keys');
+}
+
+function settingsOf(boot: Boot): SuiteSettings {
+  if (boot.files === undefined) throw new TypeError('the suite has no files before its co-signers');
+  return { addresses: addressesOf(boot), files: boot.files };
+}
+
+/** Writes the configuration of a process; returns it as it is after the caller's changes. */
+function configure(
+  boot: Boot,
+  make: (settings: SuiteSettings) => SuiteProcess,
+): SuiteProcess & { readonly configFile: string } {
+  const made = make(settingsOf(boot));
+  const adjusted = boot.options.adjust?.(made) ?? made;
+  const folder = makeFolder(path.join(boot.state.data, 'config'));
+  const configFile = path.join(folder, `${adjusted.name}.json`);
+  writeFileSync(configFile, `${JSON.stringify(adjusted.config, null, 2)}\n`, { mode: secretMode });
+  return { ...adjusted, configFile };
+}
+
 async function bootSuiteProcess(
   boot: Boot,
-  make: (addresses: SuiteAddresses) => SuiteProcess,
+  make: (settings: SuiteSettings) => SuiteProcess,
 ): Promise<string> {
-  const made = make(addressesOf(boot));
-  const suiteProcess = boot.options.adjust?.(made) ?? made;
-  const { name, entry, args, config, env = {}, healthUrl } = suiteProcess;
-  const configFile = path.join(makeFolder(path.join(boot.state.data, 'config')), `${name}.json`);
-  writeFileSync(configFile, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  const { name, entry, args, configFile, env = {}, healthUrl } = configure(boot, make);
   await boot.supervisor.start(
     nodeProcess({
       name,
@@ -181,6 +211,24 @@ async function bootSuiteProcess(
     }),
   );
   return healthUrl;
+}
+
+function parties(boot: Boot): number[] {
+  return Array.from({ length: signerCountOf(boot.options) }, (_, at) => at + 1);
+}
+
+/** Keys, roster, policy, tokens, and who the co-signers are: made at the first start, found again later. */
+async function prepareSuite(boot: Boot): Promise<string> {
+  const count = signerCountOf(boot.options);
+  boot.files = ensureSuiteFiles(makeFolder(keysFolderOf(boot.state)), count);
+  const addresses = addressesOf(boot);
+  const members = parties(boot).map((party) => {
+    const { entry, configFile } = configure(boot, (settings) => signerProcess(settings, party));
+    return { party, url: signerUrl(addresses, party), entry, configFile };
+  });
+  const threshold = (count + 1) / 2;
+  await ensureCommittee(boot.files.committeeFile, threshold, members);
+  return `${threshold} of ${count}`;
 }
 
 type Step = (report: Progress) => Promise<string>;
@@ -198,17 +246,15 @@ function task(title: string, step: Step): ListrTask {
   };
 }
 
-function signerTasks(boot: Boot): ListrTask {
-  const count = boot.options.signerCount ?? defaultSignerCount;
-  const indexes = Array.from({ length: count }, (_, at) => at + 1);
+function signerTask(boot: Boot): ListrTask {
   return {
     title: 'Co-signers',
     task: (_context, line) =>
       line.newListr(
-        indexes.map((index) =>
+        parties(boot).map((party) =>
           task(
-            `signer-${index}`,
-            async () => await bootSuiteProcess(boot, (addresses) => signerProcess(addresses, index)),
+            `signer-${party}`,
+            async () => await bootSuiteProcess(boot, (settings) => signerProcess(settings, party)),
           ),
         ),
         { concurrent: true },
@@ -221,7 +267,8 @@ async function runTasks(boot: Boot): Promise<void> {
   let source: TemporalSource | undefined;
   const postgres = task('PostgreSQL', async () => await bootPostgres(boot));
   const anvil = task('anvil', async () => await bootAnvil(boot));
-  const withoutTemporal = [postgres, anvil, ...(wholeSuite ? [signerTasks(boot)] : [])];
+  const committee = task('committee', async () => await prepareSuite(boot));
+  const withoutTemporal = [postgres, anvil, ...(wholeSuite ? [committee, signerTask(boot)] : [])];
   const tasks: ListrTask[] = [
     {
       title: 'Servers',
@@ -234,7 +281,7 @@ async function runTasks(boot: Boot): Promise<void> {
             }),
             {
               title: 'Everything that needs no Temporal',
-              task: (_inner, row) => row.newListr(withoutTemporal),
+              task: (_inner, row) => row.newListr(withoutTemporal, { concurrent: false }),
             },
           ],
           // The build takes minutes the first time; the rest goes on beside it.
@@ -275,6 +322,7 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     })),
     state,
     addresses,
+    keysFolder: keysFolderOf(state),
     logFileOf: (name) => path.join(state.logs, `${name}.log`),
     restart: async (name, env) => {
       await supervisor.restart(name, env);
@@ -311,7 +359,7 @@ export async function bootEnvironment(options: EnvironmentOptions = {}): Promise
       postgres: 1,
       temporal: temporalPorts,
       anvil: 1,
-      signer: options.signerCount ?? defaultSignerCount,
+      signer: signerCountOf(options),
       worker: 1,
       api: 1,
     };

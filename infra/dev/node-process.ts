@@ -19,25 +19,38 @@ export interface NodeProcess {
   readonly readyTimeoutMs: number;
 }
 
+export function nodeEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    inheritedVariables.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+}
+
+/** Arguments for node itself. tsx as a loader: its command would put a second process between us and our signals. */
+export function nodeArguments(entry: string, args: readonly string[]): string[] {
+  return [
+    '--enable-source-maps',
+    '--import',
+    import.meta.resolve('tsx'),
+    path.join(checkoutRoot, entry),
+    ...args,
+  ];
+}
+
 export function nodeProcess(options: NodeProcess): ProcessSpec {
-  const inherited = inheritedVariables.flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value] as const];
-  });
   return {
     name: options.name,
     command: process.execPath,
-    // tsx as a loader, not as a command: the command would put a second process in between that signals must cross.
     args: [
-      '--enable-source-maps',
       '--import',
       import.meta.resolve('tsx'),
       '--import',
       exitWithParent,
-      path.join(checkoutRoot, options.entry),
-      ...options.args,
+      ...nodeArguments(options.entry, options.args),
     ],
-    env: { ...Object.fromEntries(inherited), ...options.env },
+    env: { ...nodeEnvironment(), ...options.env },
     cwd: checkoutRoot,
     logFile: options.logFile,
     stopSignal: 'SIGTERM',

@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import type { JsonValue } from '#core/canonical-json';
+import { hotVault, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
 
 /** Addresses and folders the configurations are made from. */
 export interface SuiteAddresses {
@@ -21,6 +22,12 @@ export interface SuiteAddresses {
   readonly apiPort: number;
 }
 
+/** What a process is told: where the others are, and which keys and documents it has. */
+export interface SuiteSettings {
+  readonly addresses: SuiteAddresses;
+  readonly files: SuiteFiles;
+}
+
 export interface SuiteProcess {
   readonly name: string;
   /** Entry point, relative to the repository. `--config FILE` is added. */
@@ -35,72 +42,93 @@ export interface SuiteProcess {
 
 const host = '127.0.0.1';
 
-export function signerUrl(addresses: SuiteAddresses, index: number): string {
-  return `http://${host}:${addresses.signerPort + index - 1}`;
+export function signerUrl(addresses: SuiteAddresses, party: number): string {
+  return `http://${host}:${addresses.signerPort + party - 1}`;
 }
 
 export function apiUrl(addresses: SuiteAddresses): string {
   return `http://${host}:${addresses.apiPort}`;
 }
 
-/** @param index party number, from 1 */
-export function signerProcess(addresses: SuiteAddresses, index: number): SuiteProcess {
-  const name = `signer-${index}`;
+function chainId(addresses: SuiteAddresses): string {
+  return `eip155:${addresses.anvilChainId}`;
+}
+
+function wallets({ addresses, files }: SuiteSettings): JsonValue {
+  return [{ id: files.walletId, vault: hotVault, tier: 'hot', chain: chainId(addresses) }];
+}
+
+/** @param party from 1 */
+export function signerProcess(settings: SuiteSettings, party: number): SuiteProcess {
+  const { addresses, files } = settings;
+  const name = `signer-${party}`;
   return {
     name,
     entry: 'custody/signer/main.ts',
     args: ['--dev'],
     config: {
-      name,
-      party: index,
-      host,
-      port: addresses.signerPort + index - 1,
-      dataFolder: path.join(addresses.dataFolder, name),
+      party,
+      committeeFile: files.committeeFile,
+      dataDir: path.join(addresses.dataFolder, name),
+      listen: { host, port: addresses.signerPort + party - 1 },
+      keyEncryption: { file: files.keyEncryptionFileOf(party) },
+      dev: true,
+      acceptUnauditedEcdsaEngine: true,
+      policyFile: files.policyFile,
+      rosterFile: files.rosterFile,
+      pins: files.pins,
+      wallets: wallets(settings),
     },
-    healthUrl: `${signerUrl(addresses, index)}/health`,
+    healthUrl: `${signerUrl(addresses, party)}/health`,
   };
 }
 
-function signerList(addresses: SuiteAddresses): JsonValue {
-  return Array.from({ length: addresses.signerCount }, (_, at) => ({
-    party: at + 1,
-    url: signerUrl(addresses, at + 1),
-  }));
+/** What worker and api both need to know. */
+function common(settings: SuiteSettings): Record<string, JsonValue> {
+  const { addresses, files } = settings;
+  return {
+    databaseUrl: addresses.postgresUrl,
+    committeeFile: files.committeeFile,
+    policyFile: files.policyFile,
+    rosterFile: files.rosterFile,
+    chains: [{ name: 'ethereum', chain: chainId(addresses), url: addresses.anvilUrl }],
+    wallets: wallets(settings),
+    dev: true,
+  };
 }
 
-export function workerProcess(addresses: SuiteAddresses): SuiteProcess {
+export function workerProcess(settings: SuiteSettings): SuiteProcess {
+  const { addresses, files } = settings;
+  const listen = { host, port: addresses.workerHealthPort };
   return {
     name: 'worker',
     entry: 'workflows/worker.ts',
     args: [],
     config: {
-      host,
-      healthPort: addresses.workerHealthPort,
-      databaseUrl: addresses.postgresUrl,
-      temporalAddress: addresses.temporalAddress,
-      temporalNamespace: addresses.temporalNamespace,
-      ethereumUrl: addresses.anvilUrl,
-      ethereumChainId: addresses.anvilChainId,
-      signers: signerList(addresses),
+      ...common(settings),
+      listen,
+      temporal: { address: addresses.temporalAddress, namespace: addresses.temporalNamespace },
+      serviceId: 'sweeper',
+      serviceKeyId: serviceKeyIdOf('sweeper'),
+      serviceKeyFile: files.serviceKeyFileOf('sweeper'),
     },
-    healthUrl: `http://${host}:${addresses.workerHealthPort}/health`,
+    healthUrl: `http://${host}:${listen.port}/health`,
   };
 }
 
-export function apiProcess(addresses: SuiteAddresses): SuiteProcess {
+export function apiProcess(settings: SuiteSettings): SuiteProcess {
+  const { addresses, files } = settings;
   return {
     name: 'api',
     entry: 'api/main.ts',
     args: [],
     config: {
-      host,
-      port: addresses.apiPort,
-      databaseUrl: addresses.postgresUrl,
-      temporalAddress: addresses.temporalAddress,
-      temporalNamespace: addresses.temporalNamespace,
-      ethereumUrl: addresses.anvilUrl,
-      ethereumChainId: addresses.anvilChainId,
-      signers: signerList(addresses),
+      ...common(settings),
+      listen: { host, port: addresses.apiPort },
+      tokensFile: files.tokensFile,
+      serviceId: 'withdrawals-api',
+      serviceKeyId: serviceKeyIdOf('withdrawals-api'),
+      serviceKeyFile: files.serviceKeyFileOf('withdrawals-api'),
     },
     healthUrl: `${apiUrl(addresses)}/health`,
   };
