@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalJson, hashJson, hashJsonBytes } from '#core/canonical-json';
 
-const refused = expect.objectContaining({ code: 'CORE_JSON_NOT_CANONICAL' });
+const refused: unknown = expect.objectContaining({ code: 'CORE_JSON_NOT_CANONICAL' });
 
 describe('RFC 8785', () => {
   test('section 3.2.3: members sort by UTF-16 code units', () => {

@@ -23,7 +23,7 @@ const ether = assetId('eip155:1/slip44:60');
 const bitcoin = assetId('bip122:000000000019d6689c085ae165831e93/slip44:0');
 const units = fc.bigInt({ min: 0n, max: unitsMax });
 const third = fc.bigInt({ min: 0n, max: unitsMax / 3n });
-const invalidAmount = expect.objectContaining({ code: 'CORE_AMOUNT_INVALID', kind: 'invalid' });
+const invalidAmount: unknown = expect.objectContaining({ code: 'CORE_AMOUNT_INVALID', kind: 'invalid' });
 
 describe('arithmetic', () => {
   test('addition is associative and commutative, zero is neutral', () => {
@@ -61,7 +61,7 @@ describe('arithmetic', () => {
   });
 
   test('nothing mixes two assets silently', () => {
-    const mismatch = expect.objectContaining({ code: 'CORE_ASSET_MISMATCH', kind: 'invariant' });
+    const mismatch: unknown = expect.objectContaining({ code: 'CORE_ASSET_MISMATCH', kind: 'invariant' });
     fc.assert(
       fc.property(units, units, (x, y) => {
         const [a, b] = [amount(ether, x), amount(bitcoin, y)];

@@ -99,7 +99,10 @@ describe('reading', () => {
     ['hardened path', /source/, intentOf({ source: "m/1'/0" })],
   ])('%s is refused by name', (_title, message, value) => {
     expect(() => parseIntent(value)).toThrow(
-      expect.objectContaining({ code: 'POLICY_DOCUMENT_INVALID', message: expect.stringMatching(message) }),
+      expect.objectContaining({
+        code: 'POLICY_DOCUMENT_INVALID',
+        message: expect.stringMatching(message) as unknown,
+      }),
     );
   });
 });

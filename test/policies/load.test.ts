@@ -18,8 +18,8 @@ const dev = devRoster({
     { id: 'worker', roles: ['sweep'] },
   ],
 });
-const refusal = (code: string, message: RegExp) =>
-  expect.objectContaining({ code, message: expect.stringMatching(message) });
+const refusal = (code: string, message: RegExp): unknown =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as unknown });
 const edit = (from: string, to: string) => {
   expect(devPolicyText).toContain(from);
   return devPolicyText.replace(from, to);
@@ -268,6 +268,6 @@ test('no file but yaml.ts imports the yaml package, and no other file imports ya
     .map((match) => match[1]);
   expect(imports.length).toBeGreaterThan(20);
   expect(
-    imports.filter((name) => name === 'yaml' || name === './yaml.ts' || name?.startsWith('node:')),
+    imports.filter((name) => name === 'yaml' || name === './yaml.ts' || name?.startsWith('node:') === true),
   ).toEqual([]);
 });
