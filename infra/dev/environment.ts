@@ -78,8 +78,8 @@ export interface RunningEnvironment {
   readonly state: StateFolder;
   /** Addresses the configurations were made from. */
   readonly addresses: SuiteAddresses;
-  /** Keys, documents and tokens of the suite, for `ensureSuiteFiles`. */
-  readonly keysFolder: string;
+  /** Keys, documents and tokens of the suite; undefined if only the servers were booted. */
+  readonly files: SuiteFiles | undefined;
   readonly logFileOf: (name: string) => string;
   /** Stops the process if it runs, and starts it again as before, with `env` on top; returns when it is ready. */
   readonly restart: (name: string, env?: Readonly<Record<string, string>>) => Promise<void>;
@@ -172,10 +172,6 @@ async function bootTemporal(boot: Boot, source: TemporalSource): Promise<string>
   return `${boot.temporalAddress} (${source.kind})`;
 }
 
-function keysFolderOf(state: StateFolder): string {
-  return path.join(state.data, 'keys');
-}
-
 function settingsOf(boot: Boot): SuiteSettings {
   if (boot.files === undefined) throw new TypeError('the suite has no files before its co-signers');
   return { addresses: addressesOf(boot), files: boot.files };
@@ -220,7 +216,7 @@ function parties(boot: Boot): number[] {
 /** Keys, roster, policy, tokens, and who the co-signers are: made at the first start, found again later. */
 async function prepareSuite(boot: Boot): Promise<string> {
   const count = signerCountOf(boot.options);
-  boot.files = ensureSuiteFiles(makeFolder(keysFolderOf(boot.state)), count);
+  boot.files = ensureSuiteFiles(makeFolder(path.join(boot.state.data, 'keys')), count);
   const addresses = addressesOf(boot);
   const members = parties(boot).map((party) => {
     const { entry, configFile } = configure(boot, (settings) => signerProcess(settings, party));
@@ -322,7 +318,7 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     })),
     state,
     addresses,
-    keysFolder: keysFolderOf(state),
+    files: boot.files,
     logFileOf: (name) => path.join(state.logs, `${name}.log`),
     restart: async (name, env) => {
       await supervisor.restart(name, env);
