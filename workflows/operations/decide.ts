@@ -13,16 +13,16 @@ import { moveWithdrawal, noteWithdrawal } from './state.ts';
 
 export interface ReviewOutcome {
   readonly state: WithdrawalState;
-  /** When to look again without being told: the end of a wait, or the expiry. */
-  readonly notAfterMs: number;
-  readonly notBeforeMs: number;
+  /** In how many milliseconds something is due by itself: the end of a wait, or the expiry. */
+  readonly dueInMs: number;
 }
 
-const outcomeOf = (row: WithdrawalRow): ReviewOutcome => ({
-  state: row.state,
-  notAfterMs: count(row.not_after_ms),
-  notBeforeMs: count(row.not_before_ms),
-});
+function outcomeOf(deps: OperationsDeps, row: WithdrawalRow): ReviewOutcome {
+  const nowMs = deps.clock.nowMs();
+  const notBeforeMs = count(row.not_before_ms);
+  const dueAtMs = notBeforeMs > nowMs ? notBeforeMs : count(row.not_after_ms);
+  return { state: row.state, dueInMs: Math.max(1, dueAtMs - nowMs + 1) };
+}
 
 export async function evaluateWithdrawal(
   deps: OperationsDeps,
@@ -88,7 +88,7 @@ async function queue(
 export async function decide(deps: OperationsDeps, id: string): Promise<ReviewOutcome> {
   return await inTransaction(deps.pool, async (tx) => {
     const row = await readWithdrawal(tx, id, 'FOR UPDATE');
-    if (row.state !== 'REQUESTED') return outcomeOf(row);
+    if (row.state !== 'REQUESTED') return outcomeOf(deps, row);
     const atMs = deps.clock.nowMs();
     const decision = await evaluateWithdrawal(deps, tx, row);
     // No facts from outside in this cut, so screening has nothing to wait for.
@@ -101,6 +101,7 @@ export async function decide(deps: OperationsDeps, id: string): Promise<ReviewOu
     );
     if (decision.outcome === 'deny')
       return outcomeOf(
+        deps,
         await endUnpaid(tx, deps, screened, 'REJECTED', {
           event: 'denied-by-policy',
           atMs,
@@ -109,8 +110,9 @@ export async function decide(deps: OperationsDeps, id: string): Promise<ReviewOu
       );
     const { approvals, delayMs } = decision.obligations;
     if (Object.keys(approvals).length === 0 && delayMs === 0)
-      return outcomeOf(await queue(deps, tx, screened, 'allowed-by-policy'));
+      return outcomeOf(deps, await queue(deps, tx, screened, 'allowed-by-policy'));
     return outcomeOf(
+      deps,
       await moveWithdrawal(tx, screened, 'PENDING_APPROVAL', {
         event: 'approvals-needed',
         atMs,
@@ -130,13 +132,14 @@ async function underPinsInForce(deps: OperationsDeps, tx: Tx, row: WithdrawalRow
 export async function review(deps: OperationsDeps, id: string): Promise<ReviewOutcome> {
   return await inTransaction(deps.pool, async (tx) => {
     const locked = await readWithdrawal(tx, id, 'FOR UPDATE');
-    if (locked.state !== 'PENDING_APPROVAL') return outcomeOf(locked);
+    if (locked.state !== 'PENDING_APPROVAL') return outcomeOf(deps, locked);
     const atMs = deps.clock.nowMs();
     if (atMs > count(locked.not_after_ms))
-      return outcomeOf(await endUnpaid(tx, deps, locked, 'EXPIRED', { event: 'expired', atMs }));
+      return outcomeOf(deps, await endUnpaid(tx, deps, locked, 'EXPIRED', { event: 'expired', atMs }));
     const row = await underPinsInForce(deps, tx, locked);
     if (row.decision?.outcome !== 'allow')
       return outcomeOf(
+        deps,
         await endUnpaid(tx, deps, row, 'REJECTED', {
           event: 'denied-by-policy',
           atMs,
@@ -147,13 +150,14 @@ export async function review(deps: OperationsDeps, id: string): Promise<ReviewOu
     const rejecter = judgement.rejectedBy[0];
     if (rejecter !== undefined)
       return outcomeOf(
+        deps,
         await endUnpaid(tx, deps, row, 'REJECTED', {
           event: 'rejected',
           atMs,
           details: { by: judgement.rejectedBy.join(' ') },
         }),
       );
-    if (!judgement.satisfied || atMs < count(row.not_before_ms)) return outcomeOf(row);
-    return outcomeOf(await queue(deps, tx, row, 'approved'));
+    if (!judgement.satisfied || atMs < count(row.not_before_ms)) return outcomeOf(deps, row);
+    return outcomeOf(deps, await queue(deps, tx, row, 'approved'));
   });
 }

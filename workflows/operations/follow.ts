@@ -4,7 +4,6 @@
  * commit on as the cursor, which is what lets the proof line be exact.
  */
 
-import { unmineBlocks } from '#chains';
 import type { Block, FollowStep } from '#chains/contract';
 import { type ChainId, chainId } from '#core/money';
 import { inTransaction, type Tx } from '#infra/db';
@@ -83,7 +82,7 @@ export async function bookStep(
       const orphaned = step.orphaned.map((block) => block.hash);
       await orphanDeposits(work, orphaned);
       await orphanInflows(work, orphaned);
-      await orphanOutflows(work, orphaned, await unmineBlocks(tx, chain, step.orphaned));
+      await orphanOutflows(work, orphaned, recorded.unminedIntents);
     }
     const finalHeight = recorded.newlyFinal.at(-1)?.height;
     if (finalHeight !== undefined) await finalise(work, finalHeight);

@@ -1,0 +1,135 @@
+/** Tells the workflows what the database says: standing processes are started, outbox messages become wake-ups. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Client, WorkflowIdConflictPolicy, WorkflowIdReusePolicy } from '@temporalio/client';
+import { messageOf } from '#core/errors';
+import type { Pool } from '#infra/db';
+import type { Logger } from '#infra/log';
+import { type OutboxMessage, relay } from '#infra/outbox';
+import { outboxTopics, taskQueues, wakeSignalName, workflowIds } from './contract.ts';
+import type { ChainWatcherInput, WalletEntityInput, WithdrawalInput } from './definitions/settings.ts';
+
+/** Messages taken at once; their rows stay locked meanwhile. */
+const messagesMax = 50;
+
+export interface Intervals {
+  readonly chainPollMs: number;
+  readonly withdrawalPollMs: number;
+  readonly batcherPollMs: number;
+  readonly sweeperPollMs: number;
+  readonly paymentPollMs: number;
+  readonly stuckAfterMs: number;
+  readonly outboxPollMs: number;
+}
+export interface RelayTargets {
+  readonly client: Client;
+  readonly intervals: Intervals;
+  readonly wallets: readonly { readonly id: string; readonly chain: string }[];
+}
+
+const standing = {
+  taskQueue: taskQueues.workflows,
+  workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+  workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+} as const;
+
+function entityInput(targets: RelayTargets, walletId: string, pollMs: number): WalletEntityInput | undefined {
+  const wallet = targets.wallets.find((each) => each.id === walletId);
+  if (wallet === undefined) return undefined;
+  const { paymentPollMs, stuckAfterMs } = targets.intervals;
+  return {
+    chain: wallet.chain,
+    walletId: wallet.id,
+    pollMs,
+    payments: { pollMs: paymentPollMs, stuckAfterMs },
+  };
+}
+
+/** Starts what runs for ever, or finds it running. */
+export async function startStandingWorkflows(targets: RelayTargets): Promise<void> {
+  const { client, intervals, wallets } = targets;
+  for (const chain of new Set(wallets.map((wallet) => wallet.chain))) {
+    const input: ChainWatcherInput = { chain, pollMs: intervals.chainPollMs };
+    await client.workflow.start('chainWatcher', {
+      ...standing,
+      workflowId: workflowIds.chainWatcher(chain),
+      args: [input],
+    });
+  }
+  for (const wallet of wallets) {
+    await wakeEntity(targets, 'batcher', wallet.id);
+    await wakeEntity(targets, 'sweeper', wallet.id);
+  }
+}
+
+async function wakeEntity(
+  targets: RelayTargets,
+  kind: 'batcher' | 'sweeper',
+  walletId: string,
+): Promise<void> {
+  const { batcherPollMs, sweeperPollMs } = targets.intervals;
+  const input = entityInput(targets, walletId, kind === 'batcher' ? batcherPollMs : sweeperPollMs);
+  // A wallet that is served by another worker.
+  if (input === undefined) return;
+  await targets.client.workflow.signalWithStart(kind, {
+    ...standing,
+    workflowId: workflowIds[kind](input.chain, walletId),
+    args: [input],
+    signal: wakeSignalName,
+  });
+}
+
+async function deliver(targets: RelayTargets, message: OutboxMessage): Promise<void> {
+  switch (message.topic) {
+    case outboxTopics.batcher:
+    case outboxTopics.sweeper:
+      await wakeEntity(targets, message.topic, message.key);
+      return;
+    case outboxTopics.withdrawal: {
+      const input: WithdrawalInput = {
+        withdrawalId: message.key,
+        pollMs: targets.intervals.withdrawalPollMs,
+      };
+      await targets.client.workflow.signalWithStart('withdrawal', {
+        ...standing,
+        workflowId: workflowIds.withdrawal(message.key),
+        args: [input],
+        signal: wakeSignalName,
+      });
+      return;
+    }
+    default:
+      throw new RangeError(`no receiver for the topic ${message.topic}`);
+  }
+}
+
+export interface RunningRelay {
+  /** Resolves when the round under way has ended. */
+  stop(): Promise<void>;
+}
+
+/** Delivers until it is stopped. What fails stays in the outbox and comes again. */
+export function startRelay(pool: Pool, targets: RelayTargets, log: Logger): RunningRelay {
+  const stopping = new AbortController();
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      let delivered = 0;
+      try {
+        delivered = await relay(pool, (message) => deliver(targets, message), { batchMax: messagesMax });
+      } catch (error) {
+        log.warn({ err: error, reason: messageOf(error) }, 'outbox.failed');
+      }
+      if (delivered === 0)
+        await delay(targets.intervals.outboxPollMs, undefined, { signal: stopping.signal }).catch(
+          () => undefined,
+        );
+    }
+  };
+  const running = run();
+  return {
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+}

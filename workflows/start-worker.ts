@@ -1,0 +1,184 @@
+/** The worker as a library, so that a test can run it in its own process: activities, workflows, relay, health page. */
+
+import { createServer, type Server } from 'node:http';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { invariant, messageOf } from '#core/errors';
+import { chainId } from '#core/money';
+import { createCustody } from '#custody';
+import type { Custody } from '#custody/contract';
+import type { Logger } from '#infra/log';
+import { migrate } from '#infra/migrations';
+import {
+  createChainActivities,
+  createDecisionActivities,
+  createSigningActivities,
+} from './activities/index.ts';
+import { taskQueues } from './contract.ts';
+import { type OpenedDeps, openDeps, readCommittee, readServiceKey } from './deps.ts';
+import { openHouseAccounts } from './operations/accounts.ts';
+import type { OperationsDeps } from './operations/context.ts';
+import { startRelay, startStandingWorkflows } from './relay.ts';
+import type { WorkerConfig } from './worker-config.ts';
+
+/** Slots of the signing queue: one signature keeps about half a core of three co-signers busy. */
+const signingSlots = 4;
+/** A worker that stops waits this long for activities under way; one takes at most a signing session. */
+const shutdownGraceMs = 10_000;
+/** Between two tries to reach co-signers or node at the start. */
+const startRetryMs = 1000;
+
+export interface RunningWorker {
+  readonly deps: OperationsDeps;
+  /** Stops taking work, ends what is under way, closes everything. */
+  stop(): Promise<void>;
+  /** Rejects when a part of the worker fails for good. */
+  readonly failed: Promise<never>;
+}
+
+function openWithCustody(config: WorkerConfig, log: Logger): OpenedDeps & { custody: Custody } {
+  const committee = readCommittee(config.committeeFile);
+  let custody: Custody | undefined;
+  const opened = openDeps(config, {
+    applicationName: 'worker',
+    sweepSigner: readServiceKey(config.sweepKey),
+    custody: ({ pool, chains, clock, random }) => {
+      custody = createCustody({
+        pool,
+        committee,
+        dev: config.dev,
+        addressOfPublicKey: (chain) => (publicKey) =>
+          chains.adapter(chainId(chain)).addressOfPublicKey(publicKey),
+        signing: { log, clock, random },
+      });
+      return custody;
+    },
+  });
+  invariant(custody !== undefined, 'custody was not made');
+  return { ...opened, custody };
+}
+
+/** Repeats until it works or the worker is told to stop: at a start of everything the others may come up later. */
+async function untilDone(
+  name: string,
+  log: Logger,
+  stopping: AbortSignal,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      stopping.throwIfAborted();
+      log.warn({ err: error, step: name, reason: messageOf(error) }, 'worker.waiting');
+    }
+    await delay(startRetryMs, undefined, { signal: stopping });
+  }
+}
+
+async function createWorkers(
+  config: WorkerConfig,
+  deps: OperationsDeps,
+  connection: NativeConnection,
+): Promise<readonly Worker[]> {
+  const shared = {
+    connection,
+    namespace: config.temporalNamespace,
+    shutdownGraceTime: shutdownGraceMs,
+  } as const;
+  const workflows = await Worker.create({
+    ...shared,
+    taskQueue: taskQueues.workflows,
+    workflowsPath: path.join(path.dirname(fileURLToPath(import.meta.url)), 'definitions', 'index.ts'),
+    activities: { ...createDecisionActivities(deps) },
+  });
+  const signing = await Worker.create({
+    ...shared,
+    taskQueue: taskQueues.signing,
+    activities: { ...createSigningActivities(deps) },
+    maxConcurrentActivityTaskExecutions: signingSlots,
+  });
+  const chains: Worker[] = [];
+  for (const { chain } of config.chains)
+    chains.push(
+      await Worker.create({
+        ...shared,
+        taskQueue: taskQueues.chain(chain),
+        activities: { ...createChainActivities(deps) },
+      }),
+    );
+  return [workflows, signing, ...chains];
+}
+
+/** 200 once everything runs, 503 before. */
+async function serveHealth(config: WorkerConfig, isReady: () => boolean): Promise<Server> {
+  const server = createServer((_request, response) => {
+    const ok = isReady();
+    response.writeHead(ok ? 200 : 503, { 'content-type': 'application/json' }).end(JSON.stringify({ ok }));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.healthPort, config.host, resolve);
+  });
+  return server;
+}
+
+/** Comes up step by step; {@link RunningWorker.stop} also ends a start under way. */
+export async function startWorker(
+  config: WorkerConfig,
+  log: Logger,
+  stopping: AbortSignal = new AbortController().signal,
+): Promise<RunningWorker> {
+  let isReady = false;
+  const health = await serveHealth(config, () => isReady);
+  const opened = openWithCustody(config, log);
+  const { deps, pool, custody } = opened;
+  const closing: (() => Promise<unknown>)[] = [
+    () => opened.close(),
+    () => new Promise((resolve) => health.close(resolve)),
+  ];
+  const closeAll = async (): Promise<void> => {
+    health.closeAllConnections();
+    for (const close of closing.splice(0).reverse()) await close();
+  };
+  try {
+    const applied = await migrate(pool);
+    if (applied.length > 0) log.info({ applied }, 'migrations.applied');
+    await untilDone('chains', log, stopping, () => deps.chains.check());
+    for (const wallet of deps.wallets)
+      await untilDone('wallet', log, stopping, () => custody.ensureWallet(wallet));
+    await openHouseAccounts(deps);
+    const native = await NativeConnection.connect({ address: config.temporalAddress });
+    closing.push(() => native.close());
+    const connection = await Connection.connect({ address: config.temporalAddress });
+    closing.push(() => connection.close());
+    const client = new Client({ connection, namespace: config.temporalNamespace });
+    const workers = await createWorkers(config, deps, native);
+    const runs = workers.map((worker) => worker.run());
+    const targets = { client, intervals: config.intervals, wallets: deps.wallets };
+    await startStandingWorkflows(targets);
+    const relay = startRelay(pool, targets, log);
+    closing.push(async () => {
+      await relay.stop();
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await Promise.allSettled(runs);
+    });
+    isReady = true;
+    log.info({ chains: config.chains.map((each) => each.chain) }, 'worker.ready');
+    const failed = Promise.race(
+      runs.map(async (run): Promise<never> => {
+        await run;
+        return await new Promise<never>(() => undefined);
+      }),
+    );
+    failed.catch(() => undefined);
+    return { deps, stop: closeAll, failed };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+/** Configuration of the worker, and the part of it the api shares. Secrets come by file path only. */
+import { z } from 'zod';
+import { tiers } from '#policies/contract';
+
+const unitsText = z.string().regex(/^[1-9][0-9]{0,77}$/, 'a whole number of base units above zero');
+const durationMs = z.number().int().min(10).max(604_800_000);
+
+export const chainConfigSchema = z.strictObject({
+  name: z.literal('ethereum'),
+  /** CAIP-2 id. */
+  chain: z.string(),
+  url: z.url(),
+  startHeight: z.union([z.literal('final'), z.number().int().min(0)]).default('final'),
+  finality: z
+    .union([
+      z.strictObject({ kind: z.literal('tag') }),
+      z.strictObject({ kind: z.literal('depth'), depth: z.number().int().min(1) }),
+    ])
+    .default({ kind: 'tag' }),
+  timeoutMs: z.number().int().min(100).optional(),
+  /** Fee cap of a withdrawal's intent, base units of the chain's own asset. 21000 gas at 476 gwei. */
+  feeCapUnits: unitsText.default('10000000000000000'),
+  /** Fee cap of a sweep's intent; the policy bounds it too. */
+  sweepFeeCapUnits: unitsText.default('5000000000000000'),
+  /** A deposit address is swept when at least this much would arrive. */
+  sweepMinUnits: unitsText.default('10000000000000000'),
+});
+
+export const walletConfigSchema = z.strictObject({
+  id: z.string().regex(/^wal_[0-9a-f-]{36}$/),
+  vault: z.string(),
+  tier: z.enum(tiers),
+  chain: z.string(),
+});
+
+export const serviceKeySchema = z.strictObject({
+  /** Id of the service in the roster. */
+  serviceId: z.string().min(1),
+  keyId: z.string().min(1),
+  /** Ed25519: PKCS#8 PEM, or the 32-byte seed as hex. */
+  file: z.string().min(1),
+});
+
+/** What every process needs that works with withdrawals. */
+export const operationsConfigSchema = z.object({
+  databaseUrl: z.string().min(1),
+  chains: z.array(chainConfigSchema).min(1),
+  wallets: z.array(walletConfigSchema).min(1),
+  committeeFile: z.string().min(1),
+  policyFile: z.string().min(1),
+  rosterFile: z.string().min(1),
+  /** How long an intent waits for people and for the chain before it expires. */
+  intentLifetimeMs: durationMs.default(86_400_000),
+  /** Accepts development wallets and rosters, and arms failpoints. */
+  dev: z.boolean().default(false),
+});
+export type OperationsConfig = z.output<typeof operationsConfigSchema>;
+
+export const workerConfigSchema = operationsConfigSchema.extend({
+  temporalAddress: z.string().min(1),
+  temporalNamespace: z.string().min(1).default('strongroom'),
+  sweepKey: serviceKeySchema,
+  host: z.string().default('127.0.0.1'),
+  healthPort: z.number().int().min(1).max(65535),
+  intervals: z
+    .strictObject({
+      /** Between two looks at the chain's head. */
+      chainPollMs: durationMs.default(1000),
+      /** Between two looks at the approvals of a withdrawal; a wake-up comes earlier. */
+      withdrawalPollMs: durationMs.default(30_000),
+      /** Between two claims; a wake-up comes earlier. */
+      batcherPollMs: durationMs.default(5000),
+      sweeperPollMs: durationMs.default(15_000),
+      /** Between two looks at a payment under way. */
+      paymentPollMs: durationMs.default(2000),
+      /** A payment not mined for so long is replaced by a dearer one. */
+      stuckAfterMs: durationMs.default(120_000),
+      outboxPollMs: durationMs.default(250),
+    })
+    .prefault({}),
+});
+export type WorkerConfig = z.output<typeof workerConfigSchema>;
