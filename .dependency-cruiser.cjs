@@ -76,7 +76,7 @@ const forbidden = [
         '^custody/(signer|multi-party-ecdsa-wasm)/',
         '^custody/protocol\\.ts$',
         '^policies/',
-        '^infra/(log|config|contract|parent-watch)\\.ts$',
+        '^infra/(log|failpoint)\\.ts$',
       ],
     },
   },

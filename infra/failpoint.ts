@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const failpointNames = [
+  'mid-signature',
   'before-sign',
   'after-sign',
   'after-store',

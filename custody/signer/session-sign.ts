@@ -16,6 +16,7 @@ import {
   startSchema,
   stepSchema,
 } from '#custody/protocol';
+import { failpoint } from '#infra/failpoint';
 import { verifySignature } from '#mpc';
 import type { EcdsaSignature } from '#mpc/contract';
 import type { Authorisation, CheckOutcome } from './ports.ts';
@@ -136,6 +137,7 @@ export class SigningSessions {
       if (session.run === undefined)
         throw fail('CUSTODY_SESSION_CONFLICT', `session ${id} was not started`, { session: id });
       const stepped = await session.run.step(envelopes);
+      failpoint('mid-signature');
       if ('envelopes' in stepped) return { state: 'more', envelopes: stepped.envelopes };
       const signature = this.#release(session, stepped.signature);
       this.#registry.end(id, 'signed');

@@ -17,7 +17,7 @@ const allowedPackages = new Set([
 ]);
 /** Own folders and files a co-signer consists of. */
 const allowedFiles =
-  /^(?:core\/[^/]+|custody\/signer\/.+|custody\/multi-party-ecdsa-wasm\/[^/]+|custody\/protocol|policies\/[^/]+|infra\/(?:log|contract|parent-watch))\.(?:ts|cjs)$/;
+  /^(?:core\/[^/]+|custody\/signer\/.+|custody\/multi-party-ecdsa-wasm\/[^/]+|custody\/protocol|policies\/[^/]+|infra\/(?:log|contract|failpoint))\.(?:ts|cjs)$/;
 
 const packageOf = (resolved: string): string | undefined =>
   /^(?:.*\/)?node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(resolved)?.[1];
