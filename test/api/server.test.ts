@@ -49,7 +49,7 @@ afterEach(async () => {
 
 async function serve(operations: Partial<Operations>, probe: () => Promise<void> = async () => undefined) {
   app = await buildServer({
-    operations: operations as Operations,
+    operations: operations as ServerOptions['operations'],
     authenticate,
     probes: { database: probe },
   });

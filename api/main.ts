@@ -1,0 +1,75 @@
+/**
+ * The api process: `api --config FILE`.
+ *
+ * It has no coordinator: it derives deposit addresses itself from the co-signers' verified statements, and can hold funds and
+ * store approvals, never sign a transaction.
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { messageOf } from '#core/errors';
+import { chainId } from '#core/money';
+import { createCustody } from '#custody';
+import { committeeSchema } from '#custody/protocol';
+import { loadConfig } from '#infra/config';
+import { createLogger } from '#infra/log';
+import { createOperations, openDeps, readServiceKey } from '#workflows';
+import { createAuthenticate, readTokensFile } from './auth.ts';
+import { apiConfigSchema } from './config.ts';
+import { buildServer } from './server.ts';
+
+const log = createLogger('api');
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  const config = apiConfigSchema.parse(
+    loadConfig(apiConfigSchema, {
+      ...(values.config === undefined ? {} : { file: values.config }),
+      env: process.env,
+    }),
+  );
+  const committee = committeeSchema.parse(JSON.parse(readFileSync(config.committeeFile, 'utf8')));
+  const opened = openDeps(config, {
+    applicationName: 'api',
+    withdrawalSigner: readServiceKey(config.withdrawalKey),
+    custody: ({ pool, chains }) =>
+      createCustody({
+        pool,
+        committee,
+        dev: config.dev,
+        addressOfPublicKey: (chain) => (publicKey) =>
+          chains.adapter(chainId(chain)).addressOfPublicKey(publicKey),
+      }),
+  });
+  const server = await buildServer({
+    operations: createOperations(opened.deps),
+    authenticate: createAuthenticate(readTokensFile(config.tokensFile)),
+    logger: log,
+    probes: {
+      database: async () => {
+        await opened.pool.query('SELECT 1');
+      },
+      wallets: async () => {
+        for (const { id } of opened.deps.wallets) await opened.deps.custody.hotAddress(id);
+      },
+    },
+  });
+  await server.listen(config.listen);
+  log.info({ ...config.listen }, 'api.listening');
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      log.info({ signal }, 'api.stopping');
+      server
+        .close()
+        .then(opened.close)
+        .then(
+          () => process.exit(0),
+          () => process.exit(1),
+        );
+    });
+}
+
+main().catch((error: unknown) => {
+  log.fatal({ err: error }, 'api.failed');
+  process.stderr.write(`api did not start: ${messageOf(error)}\n`);
+  process.exit(1);
+});
