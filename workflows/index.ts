@@ -1,9 +1,5 @@
 /** The facade: the operations the api offers, and those that treasury and the proof need. */
-import type { z } from 'zod';
-import { chainId } from '#core/money';
-import { createCustody } from '#custody';
 import type { Operations } from './contract.ts';
-import { openDeps, readCommittee, readServiceKey } from './deps.ts';
 import {
   balances,
   createAccount,
@@ -19,23 +15,14 @@ import { type BooksAtCursor, booksAtCursor } from './operations/proof.ts';
 import { requestWithdrawal } from './operations/request.ts';
 import { type SweepView, sweeps } from './operations/sweeps.ts';
 import { withdrawal, withdrawals } from './operations/views.ts';
-import type { OperationsConfig, serviceKeySchema } from './worker-config.ts';
 
-export { openDeps, readCommittee, readServiceKey, readServiceKey } from './deps.ts';
+export { openDeps, readServiceKey } from './deps.ts';
 export type { ChainSettings, IntentSigner, OperationsDeps, WalletSettings } from './operations/context.ts';
 export type { InflowView } from './operations/inflows.ts';
 export type { CustodyPort, OwnAddress } from './operations/ports.ts';
 export type { BooksAtCursor } from './operations/proof.ts';
 export type { SweepView } from './operations/sweeps.ts';
-export {
-  chainConfigSchema,
-  type OperationsConfig,
-  operationsConfigSchema,
-  operationsConfigSchema,
-  serviceKeySchema,
-  serviceKeySchema,
-  walletConfigSchema,
-} from './worker-config.ts';
+export { type OperationsConfig, operationsConfigSchema, serviceKeySchema } from './worker-config.ts';
 
 /** What the api does not offer over HTTP in this cut: for the CLI, the demo and the proof. */
 export interface TreasuryOperations {
@@ -69,27 +56,4 @@ export function createOperations(deps: OperationsDeps): AllOperations {
     sweeps: (walletId) => sweeps(deps, walletId),
     booksAtCursor: () => booksAtCursor(deps),
   };
-}
-
-/** The operations of a process without a coordinator (the api): it derives addresses itself and signs no transaction. */
-export function openOperations(
-  config: OperationsConfig,
-  options: { readonly applicationName: string; readonly withdrawalKey?: z.output<typeof serviceKeySchema> },
-): { readonly operations: AllOperations; readonly deps: OperationsDeps; close(): Promise<void> } {
-  const committee = readCommittee(config.committeeFile);
-  const { deps, close } = openDeps(config, {
-    applicationName: options.applicationName,
-    ...(options.withdrawalKey === undefined
-      ? {}
-      : { withdrawalSigner: readServiceKey(options.withdrawalKey) }),
-    custody: ({ pool, chains }) =>
-      createCustody({
-        pool,
-        committee,
-        dev: config.dev,
-        addressOfPublicKey: (chain) => (publicKey) =>
-          chains.adapter(chainId(chain)).addressOfPublicKey(publicKey),
-      }),
-  });
-  return { operations: createOperations(deps), deps, close };
 }
