@@ -26,6 +26,7 @@ import {
 } from './checks/subject.ts';
 import type { WalletConfig } from './config.ts';
 import type { DecisionLog } from './decision-log.ts';
+import { cachedAddressAtPath } from './decode/address.ts';
 import type { Freezes } from './freeze.ts';
 import type { Pins } from './pins.ts';
 import type { Authorisation, CheckOutcome, Gatekeeper, SessionGuard, ShareStore } from './ports.ts';
@@ -88,6 +89,7 @@ function subjectSources(options: GatekeeperOptions, state: SignerState): Subject
     wallets: config.wallets,
     activeEpoch: (wallet) => shares.activeEpoch(wallet),
     facts: (wallet, epoch) => shares.facts(wallet, epoch),
+    addressAtPath: cachedAddressAtPath(),
     isRecorded(intentId: string, intentHash: Sha256, conflictSet: string): boolean {
       const set = state.conflicts.setOf(intentId);
       return set?.intentHash === intentHash && set.conflictSet === conflictSet;

@@ -40,6 +40,8 @@ export interface Table<V extends object> {
   get(key: TableKey): V | undefined;
   put(key: TableKey, value: V): void;
   remove(key: TableKey): void;
+  /** The last entry from `start` (exclusive) to `end` (exclusive); neither may be a stored key. */
+  last(start: TableKey, end: TableKey): V | undefined;
   /** In key order from `start` (inclusive) to `end` (exclusive). */
   range(start: TableKey, end: TableKey): Iterable<{ readonly key: TableKey; readonly value: V }>;
 }
@@ -110,6 +112,11 @@ export function openSignerStore(dataDir: string): SignerStore {
         remove(key) {
           assertInTransaction();
           db.removeSync(ownKey(key));
+        },
+        last(start, end) {
+          const range = { start: ownKey(end), end: ownKey(start), reverse: true, limit: 1 };
+          for (const { value } of db.getRange(range)) return parse<V>(name, value);
+          return undefined;
         },
         *range(start, end) {
           for (const { key, value } of db.getRange({ start: ownKey(start), end: ownKey(end) }))

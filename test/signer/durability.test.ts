@@ -4,7 +4,10 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { hashJson } from '#core/canonical-json';
+import { openSpendCounters } from '../../custody/signer/checks/spend-counters.ts';
 import { type DecisionRecord, openDecisionLog } from '../../custody/signer/decision-log.ts';
 import { openSignerStore, type SignerStore } from '../../custody/signer/store.ts';
 import { closeFixtures, openFixture, temporaryFolder, verdict } from './fixture.ts';
@@ -123,6 +126,49 @@ describe('the decision log', () => {
     log.append('refused', {});
     now = 10;
     expect(log.append('refused', {}).at).toBe(5000);
+    await store.close();
+  });
+});
+
+describe('spend counters', () => {
+  it('agree with adding up by hand, whatever the clock does', async () => {
+    const store = openSignerStore(temporaryFolder());
+    const counters = openSpendCounters(store);
+    const payments = fc.array(
+      fc.record({
+        asset: fc.constantFrom('a', 'ab', 'b'),
+        units: fc.bigInt(0n, 10n ** 30n),
+        stepMs: fc.nat(50),
+      }),
+      { maxLength: 30 },
+    );
+    let run = 0;
+    fc.assert(
+      fc.property(payments, fc.nat(1500), (list, windowMs) => {
+        run += 1;
+        const name = (asset: string) => `${asset}-${run}`;
+        let now = 1000;
+        const entries = list.map(({ asset, units, stepMs }, index) => {
+          now += stepMs;
+          const hash = hashJson([run, index]);
+          store.transact(() => counters.count(hash, name(asset), units, now));
+          expect(counters.isCounted(hash)).toBe(true);
+          return { asset, units, at: now };
+        });
+        for (const asset of ['a', 'ab', 'b']) {
+          const since = now - windowMs;
+          const inWindow = entries.filter((entry) => entry.asset === asset && entry.at > since);
+          expect(counters.total(name(asset), since)).toBe(
+            inWindow.reduce((sum, { units }) => sum + units, 0n),
+          );
+        }
+      }),
+      { numRuns: 25 },
+    );
+    // A clock that stepped back opens no window: what was spent stays counted where it was.
+    store.transact(() => counters.count(hashJson('late'), 'c', 5n, 9000));
+    store.transact(() => counters.count(hashJson('back'), 'c', 7n, 100));
+    expect(counters.total('c', 8999)).toBe(12n);
     await store.close();
   });
 });

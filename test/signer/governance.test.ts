@@ -20,9 +20,11 @@ import {
 } from './fixture.ts';
 
 afterEach(closeFixtures);
-const invalid = expect.objectContaining({ code: 'CUSTODY_CONFIG_INVALID' });
-const refused = (check: string, reason: string) =>
-  expect.objectContaining({ code: 'CUSTODY_REFUSED', details: expect.objectContaining({ check, reason }) });
+const invalid: unknown = expect.objectContaining({ code: 'CUSTODY_CONFIG_INVALID' });
+function refused(check: string, reason: string): unknown {
+  const details: unknown = expect.objectContaining({ check, reason });
+  return expect.objectContaining({ code: 'CUSTODY_REFUSED', details });
+}
 
 const current = { policy: testPolicy.policy, roster: testRoster.roster };
 /** Version 2 with a tighter rule. */

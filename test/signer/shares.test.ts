@@ -45,8 +45,8 @@ function open(folder: string, overrides: Parameters<typeof writeConfig>[2] = {})
   const shares = openShareStore({ store, sealer, log, party, dev });
   return { config, store, sealer, log, shares, guard: openSessionGuard(store, log, clock) };
 }
-const corrupt = expect.objectContaining({ code: 'CUSTODY_STORE_CORRUPT' });
-const unknown = expect.objectContaining({ code: 'CUSTODY_WALLET_UNKNOWN' });
+const corrupt: unknown = expect.objectContaining({ code: 'CUSTODY_STORE_CORRUPT' });
+const unknown: unknown = expect.objectContaining({ code: 'CUSTODY_WALLET_UNKNOWN' });
 interface Stored {
   state: string;
   facts: ShareFacts;

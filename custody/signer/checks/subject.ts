@@ -8,7 +8,7 @@ import { hashJson, type Sha256 } from '#core/canonical-json';
 import type { CheckName, SignRequest } from '#custody/protocol';
 import type { Decision, Intent, SignedIntent } from '#policies/contract';
 import type { WalletConfig } from '../config.ts';
-import { addressAtPath, checksumAddress } from '../decode/address.ts';
+import { type AddressAtPath, checksumAddress } from '../decode/address.ts';
 import { decodeEip1559, type ForbiddenOperation } from '../decode/eip1559.ts';
 import type { ShareFacts } from '../ports.ts';
 
@@ -73,6 +73,7 @@ export interface SubjectSources {
   readonly wallets: readonly WalletConfig[];
   readonly activeEpoch: (wallet: string) => number | undefined;
   readonly facts: (wallet: string, epoch: number) => ShareFacts | undefined;
+  readonly addressAtPath: AddressAtPath;
   readonly isRecorded: (intentId: string, intentHash: Sha256, conflictSet: string) => boolean;
   readonly evaluate: (intent: Intent, wallet: WalletConfig, effect: Effect, ownHot: string) => Decision;
 }
@@ -118,8 +119,8 @@ function readKeyMaterial(request: SignRequest, sources: SubjectSources): KeyMate
       'epoch-mismatch',
       `epoch ${request.epoch} of ${wallet.id} is not the active one here`,
     );
-  const sender = addressAtPath(facts.publicKey, facts.chainCode, request.path);
-  const ownHot = addressAtPath(facts.publicKey, facts.chainCode, hotPath);
+  const sender = sources.addressAtPath(facts.publicKey, facts.chainCode, request.path);
+  const ownHot = sources.addressAtPath(facts.publicKey, facts.chainCode, hotPath);
   if (sender === undefined || ownHot === undefined)
     return refused('digest', 'path-not-allowed', `${request.path} is not a canonical non-hardened path`);
   const { participants } = request;

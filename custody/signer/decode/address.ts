@@ -33,6 +33,24 @@ export function parsePath(path: string): readonly number[] | undefined {
   return steps.every((step) => step <= indexMax) ? steps : undefined;
 }
 
+/** Deposit addresses in use at a time; beyond it the cache starts anew. */
+const cachedAddressesMax = 4096;
+
+export type AddressAtPath = (publicKey: string, chainCode: string, path: string) => string | undefined;
+
+/** {@link addressAtPath} that remembers: a hot address is asked for with every request, and each step costs milliseconds. */
+export function cachedAddressAtPath(): AddressAtPath {
+  const known = new Map<string, string>();
+  return (publicKey, chainCode, path) => {
+    const key = `${publicKey}/${chainCode}/${path}`;
+    const found = known.get(key) ?? addressAtPath(publicKey, chainCode, path);
+    if (found === undefined) return undefined;
+    if (known.size >= cachedAddressesMax) known.clear();
+    known.set(key, found);
+    return found;
+  };
+}
+
 /**
  * The address at a non-hardened path below the wallet's root (BIP32 CKDpub).
  * @param publicKey compressed SEC1, hex
