@@ -134,6 +134,24 @@ describe('track', () => {
     expect((await adapter.track(set, [signed.txId])).state).toBe('foreign');
   });
 
+  it('takes a receipt that names a block off the chain for none', async () => {
+    const { set, signed } = await newCase();
+    await adapter.broadcast(signed);
+    await mine(nodeUrl);
+    const receipt = (await rpc(nodeUrl, 'eth_getTransactionReceipt', [signed.txId])) as Record<
+      string,
+      unknown
+    >;
+    const stop = proxy.lie(
+      'eth_getTransactionReceipt',
+      () => true,
+      () => ({ ...receipt, blockHash: `0x${'5'.repeat(64)}` }),
+    );
+    expect(await adapter.track(set, [signed.txId])).toEqual({ state: 'pending', known: [] });
+    stop();
+    expect((await adapter.track(set, [signed.txId])).state).toBe('mined');
+  });
+
   it('is unavailable, not lost, when the node refuses to look', async () => {
     const { set, signed } = await newCase();
     proxy.refuseNext('eth_getTransactionByHash', 'transaction indexing is in progress');
