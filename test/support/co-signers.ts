@@ -2,20 +2,21 @@
  * A committee of co-signer processes for tests, the bench and the lying coordinator: real entry point, real files, a small
  * policy. The wallet's key comes from a key ceremony, or ready-made from the fixture.
  */
-import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { newId } from '#core/ids';
 import type { Clock, Random } from '#core/ports';
 import type { SignOrder } from '#custody/contract';
-import { type CommitteeFile, committeeSchema } from '#custody/protocol';
+import { type CommitteeFile, committeeSchema, type IdentityAnswer } from '#custody/protocol';
 import { loadPolicy } from '#policies';
 import type { Intent } from '#policies/contract';
 import { openCoSigner } from '../../custody/signer/co-signer.ts';
 import { loadSignerConfig } from '../../custody/signer/config.ts';
+import { openIdentity } from '../../custody/signer/identity.ts';
+import { openSealer } from '../../custody/signer/sealing.ts';
+import { openSignerStore } from '../../custody/signer/store.ts';
 import { nodeProcess } from '../../infra/dev/node-process.ts';
 import { findFreePorts } from '../../infra/dev/ports.ts';
 import {
@@ -24,12 +25,10 @@ import {
   type ProcessExit,
   type RunningProcess,
 } from '../../infra/dev/processes.ts';
-import { checkoutRoot } from '../../infra/dev/state.ts';
 import { type DevRoster, devRoster } from './dev-roster.ts';
 import { fixtureShares } from './mpc-shares.ts';
 import { encodeRlp } from './rlp.ts';
 
-const run = promisify(execFile);
 export const clock: Clock = { nowMs: () => Date.now() };
 export const random: Random = { bytes: (length) => randomBytes(length) };
 export const chain = 'eip155:31337';
@@ -88,7 +87,13 @@ function bigBytes(value: bigint): Uint8Array {
 /** `02 || rlp([chainId, nonce, tip, fee, gas, to, value, data, accessList])`, hex. */
 export function unsignedTransfer(nonce: bigint, to: string, units: bigint): string {
   const fields = [31337n, nonce, 10n ** 9n, 20n * 10n ** 9n, 21_000n].map(bigBytes);
-  const body = encodeRlp([...fields, Uint8Array.from(Buffer.from(to.slice(2), 'hex')), bigBytes(units), new Uint8Array(), []]);
+  const body = encodeRlp([
+    ...fields,
+    Uint8Array.from(Buffer.from(to.slice(2), 'hex')),
+    bigBytes(units),
+    new Uint8Array(),
+    [],
+  ]);
   return `02${bytesToHex(body)}`;
 }
 
@@ -149,16 +154,18 @@ async function installShare(configFile: string, wallet: string, party: number): 
   await coSigner.close();
 }
 
-interface Identities {
-  readonly party: number;
-  readonly signingKey: string;
-  readonly encryptionKey: string;
-}
-async function printIdentity(configFile: string): Promise<Identities> {
-  const entry = path.join(checkoutRoot, 'custody/signer/main.ts');
-  const args = ['--import', import.meta.resolve('tsx'), entry, '--dev', '--config', configFile, '--print-identity'];
-  const { stdout } = await run(process.execPath, args, { cwd: checkoutRoot });
-  return JSON.parse(stdout) as Identities;
+/** The public keys as `--print-identity` shows them, made in this process to save three starts. */
+async function makeIdentity(configFile: string): Promise<IdentityAnswer> {
+  const config = loadSignerConfig(configFile);
+  const store = openSignerStore(config.dataDir);
+  const file = path.join(config.dataDir, 'identity.json');
+  const { party, signingKey, encryptionKey } = openIdentity({
+    file,
+    party: config.party,
+    sealer: openSealer(config, store),
+  });
+  await store.close();
+  return { party, signingKey, encryptionKey };
 }
 
 function writeJson(file: string, value: unknown): void {
@@ -200,7 +207,8 @@ export async function prepareCoSigners(options: {
       wallets: [{ id: wallet, vault: 'customers', tier: 'hot', chain }],
     });
   }
-  const identities = await Promise.all(parties.map(async (party) => await printIdentity(configFile(party))));
+  const identities: IdentityAnswer[] = [];
+  for (const party of parties) identities.push(await makeIdentity(configFile(party)));
   if (options.shares === 'fixture')
     for (const party of parties) await installShare(configFile(party), wallet, party);
   const committee = committeeSchema.parse({
