@@ -1,12 +1,10 @@
 /** How the suite's own TypeScript entry points are run as child processes. */
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { ProcessSpec } from './processes.ts';
 import { checkoutRoot } from './state.ts';
 
 /** What a child may see of our environment; its settings come from its configuration file. */
 const inheritedVariables = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_ENV', 'NODE_EXTRA_CA_CERTS'];
-const exitWithParent = fileURLToPath(new URL('exit-with-parent.ts', import.meta.url));
 
 export interface NodeProcess {
   readonly name: string;
@@ -43,13 +41,7 @@ export function nodeProcess(options: NodeProcess): ProcessSpec {
   return {
     name: options.name,
     command: process.execPath,
-    args: [
-      '--import',
-      import.meta.resolve('tsx'),
-      '--import',
-      exitWithParent,
-      ...nodeArguments(options.entry, options.args),
-    ],
+    args: nodeArguments('infra/dev/run-child.ts', [path.join(checkoutRoot, options.entry), ...options.args]),
     env: { ...nodeEnvironment(), ...options.env },
     cwd: checkoutRoot,
     logFile: options.logFile,

@@ -43,7 +43,7 @@ export interface ProcessSpec {
   readonly readyTimeoutMs: number;
   /**
    * Gives the child a pipe as standard input that closes when the orchestrator ends. Only for programs that watch it
-   * (`exit-with-parent.ts`).
+   * (`run-child.ts`).
    */
   readonly watchesParent?: boolean;
 }
