@@ -11,20 +11,18 @@ import type { SignerStore } from './store.ts';
 
 const fail = errorsOf(custodyErrors);
 
-export const recordKinds = [
-  'started',
-  'refused',
-  'first-sight',
-  'committed',
-  'concluded',
-  'bundle-activated',
-  'frozen',
-  'lifted',
-  'banned',
-  'share-saved',
-  'share-activated',
-] as const;
-export type RecordKind = (typeof recordKinds)[number];
+type RecordKind =
+  | 'started'
+  | 'refused'
+  | 'first-sight'
+  | 'committed'
+  | 'concluded'
+  | 'bundle-activated'
+  | 'frozen'
+  | 'lifted'
+  | 'banned'
+  | 'share-saved'
+  | 'share-activated';
 
 export interface DecisionRecord {
   /** From 0, without gaps. */
@@ -36,7 +34,7 @@ export interface DecisionRecord {
   readonly kind: RecordKind;
   readonly body: Readonly<Record<string, JsonValue>>;
 }
-export interface LogHead {
+interface LogHead {
   readonly seq: number;
   readonly hash: Sha256;
   readonly at: number;

@@ -33,7 +33,7 @@ const signedFreezesSchema = z
 
 const localScopePattern = /^(?:all|wallet:wal_[0-9a-f-]{36}|chain:eip155:[1-9][0-9]{0,15})$/;
 
-export interface FreezeFlag {
+interface FreezeFlag {
   readonly scope: string;
   readonly frozen: boolean;
   /** People of the roster, or `local`. */

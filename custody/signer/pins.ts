@@ -14,7 +14,7 @@ import type { SignerStore } from './store.ts';
 
 const fail = errorsOf(custodyErrors);
 
-export interface PinnedDocuments {
+interface PinnedDocuments {
   readonly policy: Policy;
   readonly policyHash: Sha256;
   readonly roster: Roster;

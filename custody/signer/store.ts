@@ -28,15 +28,15 @@ const tableNames = [
   'spend-intents',
   'spends',
 ] as const;
-export type TableName = (typeof tableNames)[number];
+type TableName = (typeof tableNames)[number];
 /** Address space, not disk: 16 GiB holds tens of millions of decisions. */
 const mapBytes = 16 * 1024 ** 3;
 
 /** Keys are ordered element by element: strings and numbers. */
-export type TableKey = string | number | readonly (string | number)[];
+type TableKey = string | number | readonly (string | number)[];
 
 /** One kind of fact. Values are plain JSON objects; writes outside {@link SignerStore.transact} are not allowed. */
-export interface Table<V extends object> {
+interface Table<V extends object> {
   get(key: TableKey): V | undefined;
   put(key: TableKey, value: V): void;
   remove(key: TableKey): void;

@@ -6,8 +6,8 @@ import { bytesToHex, concatBytes, hexToBytes, randomBytes } from '@noble/hashes/
 import { HDKey } from '@scure/bip32';
 import { hashJson } from '#core/canonical-json';
 import { derivedId } from '#core/ids';
-import type { Refusal, SignRequest } from '#custody/protocol';
-import { intentHash, loadPolicy } from '#policies';
+import type { SignRequest } from '#custody/protocol';
+import { loadPolicy } from '#policies';
 import type { Intent, Policy } from '#policies/contract';
 import type { Check } from '../../custody/signer/checks/check.ts';
 import { type CoSigner, openCoSigner } from '../../custody/signer/co-signer.ts';
@@ -350,7 +350,3 @@ export async function commit(
 /** `check/reason` of a refusal, or `ok`. */
 export const verdict = (outcome: CheckOutcome): string =>
   outcome.ok ? 'ok' : `${outcome.refusal.check}/${outcome.refusal.reason}`;
-
-export const refusalOf = (outcome: CheckOutcome): Refusal | undefined =>
-  outcome.ok ? undefined : outcome.refusal;
-export const hashOf = (intent: Intent): string => intentHash(intent);

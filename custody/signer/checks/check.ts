@@ -26,7 +26,7 @@ export interface SignerState {
 }
 
 /** What a commit adds to a subject that was judged before. */
-export interface CommitRequest {
+interface CommitRequest {
   /** Hex. */
   readonly signId: string;
   readonly session: string;

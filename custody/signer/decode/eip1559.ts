@@ -17,7 +17,7 @@ const nonceMax = 2n ** 64n - 2n; // EIP-2681
 /** Operations that are well-formed but not on the allow-list of this cut: only plain transfers of ether are signed. */
 export type ForbiddenOperation = 'contract-data' | 'access-list';
 
-export interface Eip1559Transaction {
+interface Eip1559Transaction {
   readonly chainId: bigint;
   readonly nonce: bigint;
   /** Wei per gas. */
