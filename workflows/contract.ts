@@ -128,6 +128,7 @@ export interface Certificate {
   readonly inclusion: { readonly height: number; readonly blockHash: string; readonly feeUnits: string };
   readonly journal: readonly {
     readonly id: string;
+    readonly kind: 'post' | 'pending' | 'post-pending' | 'void-pending';
     readonly debit: string;
     readonly credit: string;
     readonly asset: string;

@@ -31,6 +31,7 @@ export const certificateSchema = z.strictObject({
   journal: z.array(
     z.strictObject({
       id: z.string(),
+      kind: z.enum(['post', 'pending', 'post-pending', 'void-pending']),
       debit: z.string(),
       credit: z.string(),
       asset: z.string(),

@@ -75,7 +75,9 @@ function checkTransaction(certificate: CertificateDocument, content: SignedConte
 
 function checkJournal(certificate: CertificateDocument): string {
   const { intent } = certificate.intent;
-  const legs = (code: string) => certificate.journal.filter((leg) => leg.code === code);
+  // Pending lines are reservations at their cap; what counts is what was posted.
+  const legs = (code: string) =>
+    certificate.journal.filter((leg) => leg.code === code && leg.kind === 'post-pending');
   const paid = legs('withdrawal-paid');
   const fee = legs('network-fee');
   const leg = paid[0];

@@ -63,6 +63,7 @@ async function build(deps: OperationsDeps, row: WithdrawalRow): Promise<Certific
     },
     journal: journal.map((transfer) => ({
       id: transfer.id,
+      kind: transfer.kind,
       debit: transfer.debit,
       credit: transfer.credit,
       asset: transfer.amount.asset,

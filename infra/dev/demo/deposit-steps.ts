@@ -171,7 +171,8 @@ export async function tellReorg(context: DemoContext): Promise<void> {
         'the second deposit is provisional',
       );
       // anvil drops the transactions of the blocks it rewrites: this deposit never happened.
-      await context.node.call('anvil_reorg', [1, []]);
+      const depth = (await context.node.height()) - seen.blockHeight + 1;
+      await context.node.call('anvil_reorg', [depth, []]);
       await context.node.mine(1);
       await waitForDeposit(context, txId, 'ORPHANED');
       const after = await balance(context);

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { RunningEnvironment } from '../environment.ts';
 import { checkoutRoot } from '../state.ts';
-import { ensureSuiteFiles } from '../suite-files.ts';
 import { createApiClient } from './api-client.ts';
 import { createChainClient } from './chain-client.ts';
 import type { DemoContext } from './context.ts';
@@ -41,7 +40,8 @@ export async function runDemo(
   const print = (line: string) => {
     process.stdout.write(`${line}\n`);
   };
-  const files = ensureSuiteFiles(environment.keysFolder, environment.signers.length);
+  const { files } = environment;
+  if (files === undefined) throw new TypeError('the demo needs the whole suite');
   const node = createChainClient(environment.anvilUrl);
   const story = createStory(print);
   const context: DemoContext = {
