@@ -31,7 +31,7 @@ export { createHttpTransport } from './transport.ts';
 const fail = errorsOf(custodyErrors);
 /** Sessions tried for one order before the caller has to come back: every quorum of 2-of-3 once, and once more. */
 const sessionsPerOrderMax = 4;
-/** A co-signer that did not answer is chosen last for this long. */
+/** A co-signer that did not answer, or was banned by another, is chosen last for this long. */
 const avoidedMs = 10_000;
 
 export interface CoordinatorOptions {
@@ -187,13 +187,15 @@ class CommitteeCoordinator implements Coordinator {
         this.#avoidedUntilMs.set(party, this.#options.clock.nowMs() + avoidedMs);
       if (outcome.state === 'aborted') {
         run.aborted.push({ session, reason: outcome.reason });
+        if (outcome.blamed !== 0)
+          this.#avoidedUntilMs.set(outcome.blamed, this.#options.clock.nowMs() + avoidedMs);
         this.#options.log.warn({ session, participants, reason: outcome.reason }, 'signing session aborted');
       }
     }
     throw await this.#failureOf(order, run);
   }
 
-  /** The next possible quorum: least tried first, those with silent co-signers last, else in turn. */
+  /** The next possible quorum: those with silent or banned co-signers last, then the least tried, else in turn. */
   #nextQuorum(run: OrderRun): readonly number[] | undefined {
     const now = this.#options.clock.nowMs();
     const avoided = (quorum: readonly number[]): number =>
@@ -203,7 +205,7 @@ class CommitteeCoordinator implements Coordinator {
     const inTurn = [...this.#quorums.slice(start), ...this.#quorums.slice(0, start)];
     return inTurn
       .filter((quorum) => run.isPossible(quorum))
-      .sort((a, b) => run.timesTried(a) - run.timesTried(b) || avoided(a) - avoided(b))[0];
+      .sort((a, b) => avoided(a) - avoided(b) || run.timesTried(a) - run.timesTried(b))[0];
   }
 
   /** Asks those who have not said anything yet, so that a person sees what every co-signer thinks of the order. */

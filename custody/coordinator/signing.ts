@@ -20,6 +20,8 @@ export type SessionOutcome =
       readonly state: 'aborted';
       readonly reason: string;
       readonly party: number;
+      /** Whom a co-signer banned for it, 0 for nobody. Its word only, so it decides no more than whom to try next. */
+      readonly blamed: number;
       readonly absences: readonly Absence[];
     };
 
@@ -87,7 +89,14 @@ export async function runSigning(options: {
     const party = error instanceof CallFailed ? error.party : 0;
     const absence = absenceOf(party, cause);
     const refusals = absence.kind === 'refused' || absence.kind === 'unreachable' ? [absence] : [];
-    return { state: 'aborted', reason: messageOf(cause), party, absences: party === 0 ? [] : refusals };
+    const blamed = isStrongroomError(cause) && cause.details['banned'] === true ? cause.details['party'] : 0;
+    return {
+      state: 'aborted',
+      reason: messageOf(cause),
+      party,
+      blamed: typeof blamed === 'number' ? blamed : 0,
+      absences: party === 0 ? [] : refusals,
+    };
   }
 }
 

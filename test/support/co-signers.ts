@@ -47,6 +47,12 @@ const policyDocument = {
   rules: [
     { id: 'A1', title: 'withdrawals', effect: 'allow', when: { action: 'withdraw', asset: ether } },
     {
+      id: 'S1',
+      title: 'sweeps to the own hot address',
+      effect: 'allow',
+      when: { action: 'sweep', asset: ether, destination: 'own-hot' },
+    },
+    {
       id: 'R1',
       title: 'large ones need two',
       effect: 'require',
@@ -183,7 +189,7 @@ export async function prepareCoSigners(options: {
   const wallet = newId('wal', clock, random);
   const roster = devRoster({
     people: ['ana', 'ben', 'cleo'].map((id) => ({ id, groups: ['treasury'] })),
-    services: [{ id: 'api', roles: ['withdrawal-service'] }],
+    services: [{ id: 'api', roles: ['withdrawal-service', 'sweep'] }],
   });
   const { policy, policyHash } = loadPolicy(policyDocument);
   const pins = { policyHash, rosterHash: roster.rosterHash };
