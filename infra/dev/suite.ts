@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { JsonValue } from '#core/canonical-json';
-import { hotVault, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
+import { hotVault, type ServiceId, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
 
 /** Addresses and folders the configurations are made from. */
 export interface SuiteAddresses {
@@ -83,8 +83,12 @@ export function signerProcess(settings: SuiteSettings, party: number): SuiteProc
   };
 }
 
+function serviceKey(files: SuiteFiles, service: ServiceId): JsonValue {
+  return { serviceId: service, keyId: serviceKeyIdOf(service), file: files.serviceKeyFileOf(service) };
+}
+
 /** What worker and api both need to know. */
-function common(settings: SuiteSettings): Record<string, JsonValue> {
+function shared(settings: SuiteSettings): Record<string, JsonValue> {
   const { addresses, files } = settings;
   return {
     databaseUrl: addresses.postgresUrl,
@@ -97,22 +101,33 @@ function common(settings: SuiteSettings): Record<string, JsonValue> {
   };
 }
 
+/** Short looks at everything: on one machine nobody pays for them, and a demo is watched. */
+const intervals = {
+  chainPollMs: 200,
+  withdrawalPollMs: 1000,
+  batcherPollMs: 500,
+  sweeperPollMs: 500,
+  paymentPollMs: 250,
+  stuckAfterMs: 30_000,
+  outboxPollMs: 100,
+} as const;
+
 export function workerProcess(settings: SuiteSettings): SuiteProcess {
   const { addresses, files } = settings;
-  const listen = { host, port: addresses.workerHealthPort };
   return {
     name: 'worker',
     entry: 'workflows/worker.ts',
     args: [],
     config: {
-      ...common(settings),
-      listen,
-      temporal: { address: addresses.temporalAddress, namespace: addresses.temporalNamespace },
-      serviceId: 'sweeper',
-      serviceKeyId: serviceKeyIdOf('sweeper'),
-      serviceKeyFile: files.serviceKeyFileOf('sweeper'),
+      ...shared(settings),
+      temporalAddress: addresses.temporalAddress,
+      temporalNamespace: addresses.temporalNamespace,
+      sweepKey: serviceKey(files, 'sweeper'),
+      host,
+      healthPort: addresses.workerHealthPort,
+      intervals,
     },
-    healthUrl: `http://${host}:${listen.port}/health`,
+    healthUrl: `http://${host}:${addresses.workerHealthPort}/health`,
   };
 }
 
@@ -123,12 +138,10 @@ export function apiProcess(settings: SuiteSettings): SuiteProcess {
     entry: 'api/main.ts',
     args: [],
     config: {
-      ...common(settings),
+      ...shared(settings),
       listen: { host, port: addresses.apiPort },
       tokensFile: files.tokensFile,
-      serviceId: 'withdrawals-api',
-      serviceKeyId: serviceKeyIdOf('withdrawals-api'),
-      serviceKeyFile: files.serviceKeyFileOf('withdrawals-api'),
+      withdrawalKey: serviceKey(files, 'withdrawals-api'),
     },
     healthUrl: `${apiUrl(addresses)}/health`,
   };
