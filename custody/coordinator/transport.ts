@@ -11,12 +11,11 @@ const timeoutMs = { dkg: 120_000, other: 10_000 } as const;
 const socketsMax = 64;
 
 /** One call. @throws CUSTODY_SIGNER_UNREACHABLE, or the co-signer's own error */
-export type SignerTransport = (
-  party: number,
-  method: 'GET' | 'POST',
-  path: string,
-  body?: unknown,
-) => Promise<unknown>;
+export interface SignerTransport {
+  (party: number, method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown>;
+  /** Lets go of kept connections. */
+  readonly close?: () => void;
+}
 
 const codeDefinitions: Readonly<Record<string, (typeof custodyErrors)[keyof typeof custodyErrors]>> =
   custodyErrors;

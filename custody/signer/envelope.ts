@@ -141,7 +141,7 @@ export class EnvelopeChannel {
    * @throws CUSTODY_ENVELOPE_INVALID; details.reason names the first defect, details.party the claimed sender
    */
   openAll(envelopes: readonly Envelope[], expected: Expectation): OpenedEnvelope[] {
-    const ordered = [...envelopes].sort((a, b) => a.from - b.from || a.seq - b.seq);
+    const ordered = [...envelopes].sort((a, b) => (a.from === b.from ? a.seq - b.seq : a.from - b.from));
     const filled = new Set<string>();
     for (const { from, to } of ordered) {
       const place = to === 0 ? 'broadcast' : 'direct';

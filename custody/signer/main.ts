@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { errorsOf, isStrongroomError, messageOf } from '#core/errors';
 import type { Clock } from '#core/ports';
 import { committeeSchema, custodyErrors, type IdentityAnswer } from '#custody/protocol';
-import { armFailpoint } from '#infra/failpoint';
+import { armFailpoints } from '#infra/failpoint';
 import { createLogger, type Logger } from '#infra/log';
 import { createDkls23Engine } from '#mpc';
 import type { ThresholdEcdsaEngine } from '#mpc/contract';
@@ -140,7 +140,7 @@ function contextOf(
 /** Serves until a signal asks it to stop; then ends the sessions, the threads and the store, in this order. */
 async function serve(config: SignerConfig, log: Logger): Promise<void> {
   const { dev, acceptUnauditedEcdsaEngine: acceptUnaudited, engineThreads: threads, party } = config;
-  if (dev) armFailpoint(process.env);
+  if (dev) armFailpoints(process.env);
   const engine = await createDkls23Engine({ threads, acceptUnaudited, dev });
   const coSigner = openCoSigner(config, { clock, logger: log });
   const identity = openIdentity({ file: identityFile(config), party, sealer: coSigner.sealer });

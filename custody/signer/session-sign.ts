@@ -2,6 +2,7 @@
  * A signing session: open (the ten checks), start (the joint sign id is consumed and the decision is durable before the
  * first message leaves), three steps, and the verified signature. Five requests, as few as the protocol allows.
  */
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { hashJson } from '#core/canonical-json';
 import { errorsOf, messageOf } from '#core/errors';
 import {
@@ -17,8 +18,8 @@ import {
   stepSchema,
 } from '#custody/protocol';
 import { failpoint } from '#infra/failpoint';
-import { verifySignature } from '#mpc';
 import type { EcdsaSignature } from '#mpc/contract';
+import { addressOfPublicKey } from './decode/address.ts';
 import type { Authorisation, CheckOutcome } from './ports.ts';
 import { SigningRun } from './protocol-run.ts';
 import {
@@ -145,9 +146,16 @@ export class SigningSessions {
     });
   }
 
-  /** The engine has verified it; what leaves is verified once more, here, over the digest of our own decoder. */
+  /**
+   * The engine has verified it; once more, whatever the engine is: over the digest of our own decoder it must recover the
+   * key of the sender we computed. (A recovered key is one under which the signature verifies.)
+   */
   #release(session: SigningSession, signature: EcdsaSignature): FinishedSignature {
-    verifySignature(signature, session.authorisation.digest);
+    const { digest, sender } = session.authorisation;
+    const parsed = secp256k1.Signature.fromBytes(signature.compact);
+    const recovered = parsed.addRecoveryBit(signature.recoveryId).recoverPublicKey(digest).toBytes(true);
+    if (parsed.hasHighS() || addressOfPublicKey(recovered) !== sender)
+      throw fail('CUSTODY_SESSION_ABORTED', 'the finished signature is not one of the sender', { sender });
     const finished: FinishedSignature = {
       compact: Buffer.from(signature.compact).toString('hex'),
       recoveryId: signature.recoveryId,

@@ -57,7 +57,7 @@ function channel(party: number, options: Partial<ChannelOptions> = {}): Envelope
     ...options,
   });
 }
-const refusal = (reason: string) =>
+const refusal = (reason: string): unknown =>
   expect.objectContaining({
     code: 'CUSTODY_ENVELOPE_INVALID',
     details: expect.objectContaining({ reason }) as unknown,
