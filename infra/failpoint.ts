@@ -1,8 +1,10 @@
 /**
- * Named places where a test lets a process die as if its power had gone. Armed only when a development process says so at
- * its start; elsewhere a failpoint is an empty call.
+ * Named places where a test or the demo lets a process die as if its power had gone. Only a process started with --dev is
+ * told of a folder at all; elsewhere a failpoint is an empty call.
+ *
+ * A failpoint fires once: `<folder>/<name>.armed` arms it, also while the process runs, and becomes `<name>.fired`.
  */
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const failpointNames = [
@@ -17,32 +19,28 @@ export const failpointNames = [
 ] as const;
 export type FailpointName = (typeof failpointNames)[number];
 
-interface ArmedFailpoint {
-  readonly name: string;
-  /** Holds one marker per failpoint that has fired, so that the process that is started again goes on. */
-  readonly folder: string;
-}
-let armed: ArmedFailpoint | undefined;
+let folder: string | undefined;
 
-/** Reads STRONGROOM_FAILPOINT and STRONGROOM_FAILPOINT_DIR; to be called only by a process started with --dev. */
-export function armFailpoint(env: Readonly<Record<string, string | undefined>>): void {
-  const name = env['STRONGROOM_FAILPOINT'];
-  const folder = env['STRONGROOM_FAILPOINT_DIR'];
-  if (name === undefined || name === '' || folder === undefined) return;
-  if (!(failpointNames as readonly string[]).includes(name))
-    throw new RangeError(`there is no failpoint ${name}; there are ${failpointNames.join(', ')}`);
-  armed = { name, folder };
+export const armedFile = (inFolder: string, name: FailpointName): string =>
+  path.join(inFolder, `${name}.armed`);
+export const firedFile = (inFolder: string, name: FailpointName): string =>
+  path.join(inFolder, `${name}.fired`);
+
+/** Reads STRONGROOM_FAILPOINT_DIR; to be called only by a process started with --dev. */
+export function armFailpoints(env: Readonly<Record<string, string | undefined>>): void {
+  folder = env['STRONGROOM_FAILPOINT_DIR'];
 }
 
-/** Kills this process with SIGKILL when the named failpoint is armed and has not fired yet. */
+/** Kills this process with SIGKILL when the named failpoint is armed. */
 export function failpoint(name: FailpointName): void {
-  if (armed?.name !== name) return;
+  if (folder === undefined) return;
   try {
-    // `wx` fails when the marker exists: it has fired before.
-    writeFileSync(path.join(armed.folder, `${name}.fired`), String(process.pid), { flag: 'wx' });
+    // The rename is what makes it fire once: the process that is started again finds nothing armed.
+    renameSync(armedFile(folder, name), firedFile(folder, name));
   } catch {
     return;
   }
+  writeFileSync(firedFile(folder, name), String(process.pid));
   process.kill(process.pid, 'SIGKILL');
   // The signal arrives before the next turn of the event loop; nothing more may run until then.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

@@ -1,9 +1,7 @@
 /** The worker as a library, so that a test can run it in its own process: activities, workflows, relay, health page. */
 
 import { createServer, type Server } from 'node:http';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { invariant, messageOf } from '#core/errors';
@@ -17,6 +15,7 @@ import {
   createDecisionActivities,
   createSigningActivities,
 } from './activities/index.ts';
+import { workflowBundle } from './bundle.ts';
 import { taskQueues } from './contract.ts';
 import { type OpenedDeps, openDeps, readCommittee, readServiceKey } from './deps.ts';
 import { openHouseAccounts } from './operations/accounts.ts';
@@ -28,6 +27,10 @@ import type { WorkerConfig } from './worker-config.ts';
 const signingSlots = 4;
 /** A worker that stops waits this long for activities under way; one takes at most a signing session. */
 const shutdownGraceMs = 10_000;
+/** The SDK holds heartbeats back by default; a dead worker shall be noticed within the heartbeat timeout of seconds. */
+const heartbeatThrottleMs = 1_000;
+/** A killed worker costs a workflow at most this before another picks it up. */
+const stickyTimeoutMs = 2_000;
 /** Between two tries to reach co-signers or node at the start. */
 const startRetryMs = 1000;
 
@@ -80,20 +83,31 @@ async function untilDone(
   }
 }
 
-async function createWorkers(
-  config: WorkerConfig,
+/** One Temporal worker per queue; none runs yet. */
+export async function createWorkers(
   deps: OperationsDeps,
-  connection: NativeConnection,
+  options: {
+    readonly connection: NativeConnection;
+    readonly namespace: string;
+    /** Where bundled definitions are kept between starts; without it they are bundled each time. */
+    readonly bundleCacheFolder?: string | undefined;
+    /** 0 makes every task replay its history; for tests. */
+    readonly maxCachedWorkflows?: number;
+  },
 ): Promise<readonly Worker[]> {
+  const { connection, namespace, maxCachedWorkflows, bundleCacheFolder } = options;
   const shared = {
     connection,
-    namespace: config.temporalNamespace,
+    namespace,
     shutdownGraceTime: shutdownGraceMs,
+    maxHeartbeatThrottleInterval: heartbeatThrottleMs,
   } as const;
   const workflows = await Worker.create({
     ...shared,
+    ...(maxCachedWorkflows === undefined ? {} : { maxCachedWorkflows }),
     taskQueue: taskQueues.workflows,
-    workflowsPath: path.join(path.dirname(fileURLToPath(import.meta.url)), 'definitions', 'index.ts'),
+    workflowBundle: await workflowBundle(bundleCacheFolder),
+    stickyQueueScheduleToStartTimeout: stickyTimeoutMs,
     activities: { ...createDecisionActivities(deps) },
   });
   const signing = await Worker.create({
@@ -103,7 +117,7 @@ async function createWorkers(
     maxConcurrentActivityTaskExecutions: signingSlots,
   });
   const chains: Worker[] = [];
-  for (const { chain } of config.chains)
+  for (const { chain } of deps.chainSettings)
     chains.push(
       await Worker.create({
         ...shared,
@@ -157,7 +171,11 @@ export async function startWorker(
     const connection = await Connection.connect({ address: config.temporalAddress });
     closing.push(() => connection.close());
     const client = new Client({ connection, namespace: config.temporalNamespace });
-    const workers = await createWorkers(config, deps, native);
+    const workers = await createWorkers(deps, {
+      connection: native,
+      namespace: config.temporalNamespace,
+      bundleCacheFolder: config.bundleCacheFolder,
+    });
     const runs = workers.map((worker) => worker.run());
     const targets = { client, intervals: config.intervals, wallets: deps.wallets };
     await startStandingWorkflows(targets);

@@ -60,6 +60,8 @@ export const workerConfigSchema = operationsConfigSchema.extend({
   temporalAddress: z.string().min(1),
   temporalNamespace: z.string().min(1).default('strongroom'),
   sweepKey: serviceKeySchema,
+  /** Keeps bundled workflow definitions between starts. */
+  bundleCacheFolder: z.string().min(1).optional(),
   host: z.string().default('127.0.0.1'),
   healthPort: z.number().int().min(1).max(65535),
   intervals: z

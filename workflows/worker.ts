@@ -3,12 +3,12 @@
  *
  *   worker --config FILE [--dev]
  *
- * `--dev` accepts development wallets and rosters and arms the failpoint that STRONGROOM_FAILPOINT names.
+ * `--dev` accepts development wallets and rosters and lets failpoints be armed in STRONGROOM_FAILPOINT_DIR.
  */
 import { parseArgs } from 'node:util';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { loadConfig } from '#infra/config';
-import { armFailpoint } from '#infra/failpoint';
+import { armFailpoints } from '#infra/failpoint';
 import { createLogger } from '#infra/log';
 import { startWorker } from './start-worker.ts';
 import { workerConfigSchema } from './worker-config.ts';
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     env: process.env,
   });
   const config = workerConfigSchema.parse({ ...read, dev: read.dev || values.dev === true });
-  if (config.dev) armFailpoint(process.env);
+  if (config.dev) armFailpoints(process.env);
   // Signals are ours: the relay and the pool must end after the workers.
   Runtime.install({ logger: new DefaultLogger('WARN'), shutdownSignals: [] });
   const stopping = new AbortController();

@@ -1,12 +1,13 @@
 /**
  * Boots the suite on one machine: servers, signers, worker, api; shows what it does, names what fails, and stops all of it.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Listr, type ListrTask } from 'listr2';
 import { errorsOf } from '#core/errors';
 import { infraErrors } from '../contract.ts';
 import { openPool } from '../db.ts';
+import { armedFile, type FailpointName, firedFile } from '../failpoint.ts';
 import { migrate } from '../migrations.ts';
 import { anvilChainId, startAnvil } from './anvil.ts';
 import { type RunningCluster, startCluster } from './cluster.ts';
@@ -24,6 +25,7 @@ import { emptyState, localPassword, lockState, makeFolder, openState, type State
 import {
   apiProcess,
   apiUrl,
+  failpointFolder,
   type SuiteAddresses,
   type SuiteProcess,
   type SuiteSettings,
@@ -83,6 +85,8 @@ export interface RunningEnvironment {
   readonly logFileOf: (name: string) => string;
   /** Stops the process if it runs, and starts it again as before, with `env` on top; returns when it is ready. */
   readonly restart: (name: string, env?: Readonly<Record<string, string>>) => Promise<void>;
+  /** Lets a process die at a named point, once; it need not be restarted for it. */
+  readonly armFailpoint: (name: string, failpoint: FailpointName) => { readonly fired: () => boolean };
   /** Returns when the process has ended. @throws INFRA_PROCESS_UNKNOWN */
   readonly kill: (name: string, signal: StopSignal) => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -322,6 +326,13 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     logFileOf: (name) => path.join(state.logs, `${name}.log`),
     restart: async (name, env) => {
       await supervisor.restart(name, env);
+    },
+    armFailpoint: (name, failpoint) => {
+      const folder = failpointFolder(addresses.dataFolder, name);
+      mkdirSync(folder, { recursive: true });
+      rmSync(firedFile(folder, failpoint), { force: true });
+      writeFileSync(armedFile(folder, failpoint), '');
+      return { fired: () => existsSync(firedFile(folder, failpoint)) };
     },
     kill: async (name, signal) => {
       const target = supervisor.find(name);

@@ -13,12 +13,20 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorsOf } from '#core/errors';
 import { infraErrors } from '../contract.ts';
 
 const fail = errorsOf(infraErrors);
+/** What is built once for all checkouts of a user: the Temporal server, bundled definitions. Each part names its own key. */
+export function cacheRoot(): string {
+  const base = process.env['XDG_CACHE_HOME'];
+  const root = base !== undefined && path.isAbsolute(base) ? base : path.join(os.homedir(), '.cache');
+  return path.join(root, 'strongroom');
+}
+
 export const checkoutRoot = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 
 export interface StateFolder {

@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import type { JsonValue } from '#core/canonical-json';
+import { cacheRoot } from './state.ts';
 import { hotVault, type ServiceId, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
 
 /** Addresses and folders the configurations are made from. */
@@ -42,6 +43,14 @@ export interface SuiteProcess {
 
 const host = '127.0.0.1';
 
+/** Where the demo and the tests arm failpoints of a process. */
+export const failpointFolder = (dataFolder: string, name: string): string =>
+  path.join(dataFolder, 'failpoints', name);
+
+const failpointEnvironment = (addresses: SuiteAddresses, name: string) => ({
+  STRONGROOM_FAILPOINT_DIR: failpointFolder(addresses.dataFolder, name),
+});
+
 export function signerUrl(addresses: SuiteAddresses, party: number): string {
   return `http://${host}:${addresses.signerPort + party - 1}`;
 }
@@ -79,6 +88,7 @@ export function signerProcess(settings: SuiteSettings, party: number): SuiteProc
       pins: files.pins,
       wallets: wallets(settings),
     },
+    env: failpointEnvironment(addresses, name),
     healthUrl: `${signerUrl(addresses, party)}/health`,
   };
 }
@@ -126,7 +136,9 @@ export function workerProcess(settings: SuiteSettings): SuiteProcess {
       host,
       healthPort: addresses.workerHealthPort,
       intervals,
+      bundleCacheFolder: path.join(cacheRoot(), 'workflow-bundle'),
     },
+    env: failpointEnvironment(addresses, 'worker'),
     healthUrl: `http://${host}:${addresses.workerHealthPort}/health`,
   };
 }

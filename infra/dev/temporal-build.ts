@@ -16,14 +16,13 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { errorsOf } from '#core/errors';
 import { infraErrors } from '../contract.ts';
 import { lastLines } from './processes.ts';
-import { checkoutRoot, tryLock } from './state.ts';
+import { cacheRoot, checkoutRoot, tryLock } from './state.ts';
 
 const fail = errorsOf(infraErrors);
 const run = promisify(execFile);
@@ -74,11 +73,7 @@ export function goVersionNeeded(): string {
   return /^go (\S+)$/m.exec(readFileSync(path.join(moduleFolder, 'go.mod'), 'utf8'))?.[1] ?? 'unknown';
 }
 
-function cacheFolder(): string {
-  const base = process.env['XDG_CACHE_HOME'];
-  const root = base !== undefined && path.isAbsolute(base) ? base : path.join(os.homedir(), '.cache');
-  return path.join(root, 'strongroom', 'temporal');
-}
+const cacheFolder = (): string => path.join(cacheRoot(), 'temporal');
 
 function binariesIn(folder: string): TemporalBinaries | undefined {
   const [server, sqlTool] = programs.map((program) => path.join(folder, program.file));

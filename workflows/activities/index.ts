@@ -41,7 +41,8 @@ export interface SigningActivities {
 
 /** Of one call of `followChain`, so that a worker that stops does not wait long for it. */
 const followForMs = 5_000;
-const heartbeatEveryMs = 4_000;
+/** A fifth of the heartbeat timeout in `definitions/proxies.ts`. */
+const heartbeatEveryMs = 1_000;
 
 /** Asking again cannot change these answers. Lost races, missing parts and halts can pass. */
 const finalKinds: ReadonlySet<ErrorKind> = new Set(['invalid', 'not_found', 'forbidden', 'unauthenticated']);

@@ -1,10 +1,7 @@
 /** The second half: a coordinator that lies, a co-signer that dies in mid-signature, a worker that dies after broadcast. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
-import path from 'node:path';
 import { readSignedTransaction } from '#chains';
 import { newId } from '#core/ids';
-import type { FailpointName } from '../../failpoint.ts';
 import { until } from './chain-client.ts';
 import {
   assertThat,
@@ -94,17 +91,6 @@ export async function tellLyingCoordinator(context: DemoContext, approvedId: str
   );
 }
 
-/** Arms a failpoint in a development process and says how to see that it has fired. */
-async function arm(context: DemoContext, name: string, failpoint: FailpointName) {
-  const folder = path.join(context.environment.state.data, 'failpoints', name);
-  mkdirSync(folder, { recursive: true });
-  await context.environment.restart(name, {
-    STRONGROOM_FAILPOINT: failpoint,
-    STRONGROOM_FAILPOINT_DIR: folder,
-  });
-  return { fired: () => existsSync(path.join(folder, `${failpoint}.fired`)) };
-}
-
 /** Two sessions of three possible quorums leave one co-signer out, so the armed one may not be asked the first time. */
 const withdrawalsMax = 4;
 
@@ -114,7 +100,7 @@ export async function tellSignerKilled(context: DemoContext): Promise<void> {
     'A co-signer is killed in mid-signature; a new session completes it',
     async (step) => {
       const name = 'signer-2';
-      const trap = await arm(context, name, 'mid-signature');
+      const trap = context.environment.armFailpoint(name, 'mid-signature');
       for (let attempt = 1; ; attempt++) {
         const paid = { address: freshAddress(), units: ether / 10n };
         const { id } = await requestWithdrawal(context, paid);
@@ -138,7 +124,7 @@ export async function tellWorkerKilled(context: DemoContext): Promise<void> {
     'worker-killed',
     'The worker is killed between broadcast and confirmation; it is paid exactly once',
     async (step) => {
-      const trap = await arm(context, 'worker', 'after-broadcast');
+      const trap = context.environment.armFailpoint('worker', 'after-broadcast');
       const paid = { address: freshAddress(), units: ether / 5n };
       const { id } = await requestWithdrawal(context, paid);
       await until('the worker to die after broadcast', () =>
