@@ -102,7 +102,7 @@ describe('states of a withdrawal', () => {
 describe('states of deposits and sweeps', () => {
   it('change only along the permitted transitions', async () => {
     const { pool } = bench.deps;
-    const deposit = (state: DepositState) => ({ id: 'dep_none', state, version: 1 }) as DepositRow;
+    const deposit = (state: DepositState) => ({ id: 'dep_none', state, version: 1 }) as unknown as DepositRow;
     for (const from of depositStates)
       for (const to of depositStates) {
         const move = inTransaction(pool, async (tx) => await moveDeposit(tx, deposit(from), to));
@@ -112,7 +112,7 @@ describe('states of deposits and sweeps', () => {
       }
     for (const from of sweepStates)
       for (const to of sweepStates) {
-        const row = { id: 'swp_none', state: from, version: 1 } as SweepRow;
+        const row = { id: 'swp_none', state: from, version: 1 } as unknown as SweepRow;
         const move = inTransaction(pool, async (tx) => await moveSweep(tx, row, to));
         const code = sweepTransitions[from].includes(to) ? 'WITHDRAWAL_STATE' : 'CORE_INVARIANT';
         await expect(move).rejects.toMatchObject({ code });

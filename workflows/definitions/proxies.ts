@@ -3,8 +3,6 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { ChainActivities, DecisionActivities, SigningActivities } from '../activities/index.ts';
 import { taskQueues } from '../contract.ts';
 
-/** A worker that died is noticed after this; activities report twice in that time. */
-const heartbeatTimeout = '8s';
 /** Without end: a payment is never given up because a server was away for long. */
 const retry = { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' } as const;
 
@@ -14,7 +12,6 @@ const heartbeatTimeout = '5s';
 export const decisions = proxyActivities<DecisionActivities>({
   taskQueue: taskQueues.workflows,
   startToCloseTimeout: '30s',
-  heartbeatTimeout,
   heartbeatTimeout,
   retry,
 });

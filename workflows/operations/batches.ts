@@ -9,7 +9,7 @@ import { chainHot, networkFeeReserve, type TransferCommand } from '#ledger/contr
 import { batchRowsMax, outboxTopics, workflowErrors } from '../contract.ts';
 import { haltScopes, type OperationsDeps, type WalletSettings, walletById } from './context.ts';
 import { judgeStored } from './judgement.ts';
-import { endUnpaid } from './release.ts';
+import { endUnpaidUnbooked } from './release.ts';
 import { count, type WithdrawalRow } from './rows.ts';
 import { moveWithdrawal } from './state.ts';
 
@@ -88,10 +88,16 @@ function take(left: Map<AssetId, bigint>, row: WithdrawalRow, nativeAsset: Asset
 }
 
 /** Still good to pay now? Expired ones end here, those that lack approvals by now go back to the people. */
-async function stillGood(deps: OperationsDeps, tx: Tx, row: WithdrawalRow): Promise<boolean> {
+async function stillGood(
+  deps: OperationsDeps,
+  tx: Tx,
+  row: WithdrawalRow,
+  commands: TransferCommand[],
+): Promise<boolean> {
   const atMs = deps.clock.nowMs();
   if (atMs > count(row.not_after_ms)) {
-    await endUnpaid(tx, deps, row, 'EXPIRED', { event: 'expired', atMs });
+    const ending = await endUnpaidUnbooked(tx, row, 'EXPIRED', { event: 'expired', atMs });
+    commands.push(...ending.commands);
     return false;
   }
   const samePins = row.policy_hash === deps.policyHash && row.roster_hash === deps.rosterHash;
@@ -114,7 +120,12 @@ export async function returnToPeople(
   await enqueue(tx, { topic: outboxTopics.withdrawal, key: row.id, payload: {} });
 }
 
-async function pick(deps: OperationsDeps, tx: Tx, wallet: WalletSettings): Promise<WithdrawalRow[]> {
+async function pick(
+  deps: OperationsDeps,
+  tx: Tx,
+  wallet: WalletSettings,
+  commands: TransferCommand[],
+): Promise<WithdrawalRow[]> {
   const { nativeAsset } = deps.chains.adapter(wallet.chain);
   const { rows } = await tx.query<WithdrawalRow>(
     `SELECT * FROM operations.withdrawal WHERE chain = $1 AND wallet_id = $2 AND state = 'QUEUED'
@@ -126,10 +137,40 @@ async function pick(deps: OperationsDeps, tx: Tx, wallet: WalletSettings): Promi
   const picked: WithdrawalRow[] = [];
   for (const row of rows) {
     if (picked.length === batchRowsMax) break;
-    if (!(await stillGood(deps, tx, row))) continue;
+    if (!(await stillGood(deps, tx, row, commands))) continue;
     if (take(left, row, nativeAsset)) picked.push(row);
   }
   return picked;
+}
+
+/** Inserts the batch and moves its rows to SIGNING; returns the reservations of their fees. */
+async function openBatch(
+  tx: Tx,
+  deps: OperationsDeps,
+  wallet: WalletSettings,
+  batch: { readonly batchId: Id<'bat'>; readonly rows: readonly WithdrawalRow[] },
+): Promise<TransferCommand[]> {
+  const { nativeAsset } = deps.chains.adapter(wallet.chain);
+  const { batchId } = batch;
+  await tx.query("INSERT INTO operations.batch (id, chain, wallet_id, state) VALUES ($1, $2, $3, 'OPEN')", [
+    batchId,
+    wallet.chain,
+    wallet.id,
+  ]);
+  const commands: TransferCommand[] = [];
+  const atMs = deps.clock.nowMs();
+  for (const [position, row] of batch.rows.entries()) {
+    await tx.query(
+      'INSERT INTO operations.batch_row (batch_id, position, withdrawal_id) VALUES ($1, $2, $3)',
+      [batchId, position, row.id],
+    );
+    const event = { event: 'claimed', atMs, details: { batch: batchId } };
+    await moveWithdrawal(tx, row, 'SIGNING', event, { batch_id: batchId, fee_reserved: true });
+    const cap = amount(nativeAsset, parseUnits(row.fee_cap_units));
+    if (!row.fee_reserved)
+      commands.push(...networkFeeReserve({ feeOwner: row.id, payer: chainHot(wallet.id), cap, at: atMs }));
+  }
+  return commands;
 }
 
 /**
@@ -141,7 +182,6 @@ export async function claimBatch(
   options: { readonly batchId: Id<'bat'>; readonly walletId: string },
 ): Promise<ClaimedBatch> {
   const wallet = walletById(deps, options.walletId);
-  const { nativeAsset } = deps.chains.adapter(wallet.chain);
   return await inTransaction(deps.pool, async (tx) => {
     await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('operations.wallet/' || $1, 0))", [
       wallet.id,
@@ -149,33 +189,14 @@ export async function claimBatch(
     const existing = await existingBatch(tx, options.batchId, wallet);
     if (existing !== undefined) return existing;
     if (await isBlocked(tx, wallet)) return nothing;
-    const picked = await pick(deps, tx, wallet);
-    if (picked.length === 0) return nothing;
-    await tx.query("INSERT INTO operations.batch (id, chain, wallet_id, state) VALUES ($1, $2, $3, 'OPEN')", [
-      options.batchId,
-      wallet.chain,
-      wallet.id,
-    ]);
     const commands: TransferCommand[] = [];
-    const atMs = deps.clock.nowMs();
-    for (const [position, row] of picked.entries()) {
-      await tx.query(
-        'INSERT INTO operations.batch_row (batch_id, position, withdrawal_id) VALUES ($1, $2, $3)',
-        [options.batchId, position, row.id],
-      );
-      await moveWithdrawal(
-        tx,
-        row,
-        'SIGNING',
-        { event: 'claimed', atMs, details: { batch: options.batchId } },
-        { batch_id: options.batchId, fee_reserved: true },
-      );
-      const cap = amount(nativeAsset, parseUnits(row.fee_cap_units));
-      if (!row.fee_reserved)
-        commands.push(...networkFeeReserve({ feeOwner: row.id, payer: chainHot(wallet.id), cap, at: atMs }));
-    }
+    const picked = await pick(deps, tx, wallet, commands);
+    if (picked.length > 0)
+      commands.push(...(await openBatch(tx, deps, wallet, { batchId: options.batchId, rows: picked })));
     if (commands.length > 0) await deps.ledger.applyOrThrow(commands, tx);
-    return { batchId: options.batchId, withdrawalIds: picked.map((row) => row.id) };
+    return picked.length === 0
+      ? nothing
+      : { batchId: options.batchId, withdrawalIds: picked.map((row) => row.id) };
   });
 }
 

@@ -116,7 +116,7 @@ async function haltForForeign(
 
 async function confirm(work: StepWork, payment: Payment, txId: string, block: BlockRef): Promise<void> {
   const details: EventDetails = { txId, height: block.height, block: block.hash };
-  const atMs = block.timeMs;
+  const atMs = work.deps.clock.nowMs();
   if (payment.kind === 'sweep') {
     let { row } = payment;
     if (row.state === 'SIGNING') row = await moveSweep(work.tx, row, 'BROADCAST');
@@ -217,15 +217,16 @@ async function assertPays(
 async function settleWithdrawal(work: StepWork, row: WithdrawalRow, outflow: OutflowRow): Promise<void> {
   await assertPays(work, row.intent_id, outflow.txid, row.address, row.units);
   const at = count(outflow.block_at_ms);
+  const atMs = work.deps.clock.nowMs();
   const fee = pushFee(work, row.id, outflow);
   const columns = { fee_units: fee.units.toString(), fee_reserved: false, txid: outflow.txid };
   const details = { txId: outflow.txid, height: count(outflow.block_height), feeUnits: columns.fee_units };
   if (outflow.succeeded) {
     work.commands.push(...withdrawalPaid({ withdrawalId: row.id, amount: amountOf(row), at }));
-    await moveWithdrawal(work.tx, row, 'FINAL', { event: 'final', atMs: at, details }, columns);
+    await moveWithdrawal(work.tx, row, 'FINAL', { event: 'final', atMs, details }, columns);
   } else {
     work.commands.push(...withdrawalReleased({ withdrawalId: row.id, at }));
-    await moveWithdrawal(work.tx, row, 'FAILED', { event: 'reverted-on-chain', atMs: at, details }, columns);
+    await moveWithdrawal(work.tx, row, 'FAILED', { event: 'reverted-on-chain', atMs, details }, columns);
   }
 }
 
