@@ -13,6 +13,8 @@ import {
 import type { Supervisor } from './processes.ts';
 import { openState } from './state.ts';
 
+/** Blocks of the development chain while nobody tells a story; a deposit is final after about four of them. */
+const blockTimeSeconds = 2;
 const portNames = ['postgres', 'temporal', 'anvil', 'signer', 'worker', 'api'] as const;
 
 interface Flags {
@@ -69,6 +71,23 @@ function optionsOf(flags: Flags): EnvironmentOptions {
   };
 }
 
+/** What a second terminal needs to use the command line against this environment. */
+function howToTalk(environment: RunningEnvironment): string {
+  const { files } = environment;
+  if (files === undefined) return '';
+  return [
+    '',
+    'In another terminal:',
+    `  export STRONGROOM_API=${environment.apiUrl} STRONGROOM_TOKEN_FILE=${files.tokenFileOf('treasury')}`,
+    '  npm run -s strongroom -- status',
+    '  npm run -s strongroom -- withdrawals --state PENDING_APPROVAL',
+    `  npm run -s strongroom -- approve wd_... --group treasury --passkey ${files.passkeyFileOf('ada')}`,
+    '',
+    `Tokens of other roles: ${path.dirname(files.tokenFileOf('trading'))}`,
+    `Passkeys of other people: ${path.dirname(files.passkeyFileOf('ada'))}`,
+  ].join('\n');
+}
+
 function describe(environment: RunningEnvironment): string {
   const rows: [string, string][] = [
     ['API', environment.apiUrl],
@@ -79,7 +98,8 @@ function describe(environment: RunningEnvironment): string {
     ['state', environment.state.root],
     ['logs', environment.state.logs],
   ];
-  return rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n');
+  const addresses = rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n');
+  return `${addresses}\n${howToTalk(environment)}`;
 }
 
 /** Ends only by a signal; the servers are children, so the process must be kept alive here. */
@@ -90,7 +110,10 @@ async function untilStopped(): Promise<never> {
 }
 
 async function start(flags: Flags): Promise<void> {
-  const environment = await bootEnvironment(optionsOf(flags));
+  const environment = await bootEnvironment({
+    ...optionsOf(flags),
+    anvil: { blockTimeSeconds },
+  });
   process.stdout.write(`\nStrongroom is running. Ctrl-C stops it.\n${describe(environment)}\n`);
   await untilStopped();
 }
@@ -102,6 +125,7 @@ async function demo(flags: Flags): Promise<void> {
   try {
     ok = await story.runDemo(environment, { verbose: flags.verbose === true });
     if (flags.keep === true) {
+      await story.keepMining(environment, blockTimeSeconds);
       process.stdout.write(`\nEverything is left running. Ctrl-C stops it.\n${describe(environment)}\n`);
       await untilStopped();
     }

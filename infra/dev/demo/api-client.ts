@@ -34,7 +34,22 @@ export interface Balance {
   readonly provisional: string;
 }
 
+/** An error answer of the api (problem+json). */
+export class ApiProblem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(call: string, status: number, problem: { code?: string; detail?: string; details?: object }) {
+    super(`${call}: ${problem.code ?? status}: ${problem.detail ?? ''}`);
+    this.status = status;
+    this.code = problem.code ?? '';
+    this.details = { ...problem.details };
+  }
+}
+
 export interface ApiClient {
+  /** @throws ApiProblem */
   call<T>(role: TokenRole, method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<T>;
 }
 
@@ -53,8 +68,7 @@ export function createApiClient(url: string, files: SuiteFiles): ApiClient {
       });
       const content = (await answer.json()) as unknown;
       if (answer.ok) return content as T;
-      const problem = content as { code?: string; detail?: string };
-      throw new Error(`${method} ${path}: ${problem.code ?? answer.status}: ${problem.detail ?? ''}`);
+      throw new ApiProblem(`${method} ${path}`, answer.status, content as Partial<ApiProblem>);
     },
   };
 }

@@ -65,3 +65,8 @@ export async function runDemo(
   print(`\n${ok ? 'All steps ok.' : 'NOT all steps ok.'} Report: ${path.basename(reportFile)}`);
   return ok;
 }
+
+/** After the story blocks come by themselves, as on a real chain. */
+export async function keepMining(environment: RunningEnvironment, everySeconds: number): Promise<void> {
+  await createChainClient(environment.anvilUrl).call('evm_setIntervalMining', [everySeconds]);
+}

@@ -1,12 +1,10 @@
 /** Withdrawals: one automatic, one approved by two people, one denied; each with its proof. */
 import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { statementChallenge } from '#policies';
-import type { ApprovalStatement } from '#policies/contract';
-import { SoftwarePasskey, softwarePasskeyFileSchema } from '../software-passkey.ts';
 import { checkoutRoot } from '../state.ts';
+import { signApproval } from './approvals.ts';
 import {
   assertThat,
   balance,
@@ -43,22 +41,12 @@ async function verifyCertificate(context: DemoContext, id: string, step: Step): 
 
 /** One person signs the statement the api gives, with their own passkey. */
 export async function approve(context: DemoContext, id: string, person: string, step: Step): Promise<void> {
-  const ask = { decision: 'approve', group: 'treasury', approver: person };
-  const request = await context.api.call<{ statement: ApprovalStatement }>(
-    'treasury',
-    'POST',
-    `/v1/withdrawals/${id}/approval-request`,
-    ask,
-  );
-  const file = JSON.parse(readFileSync(context.files.passkeyFileOf(person), 'utf8')) as unknown;
-  const passkey = SoftwarePasskey.fromFile(softwarePasskeyFileSchema.parse(file));
-  const { response } = passkey.assert(Buffer.from(statementChallenge(request.statement)));
-  await context.api.call('treasury', 'POST', `/v1/withdrawals/${id}/approvals`, {
-    ...ask,
-    notAfter: request.statement.notAfter,
-    assertion: { credentialId: passkey.credentialId.toString('base64url'), ...response },
+  const statement = await signApproval(context, id, {
+    decision: 'approve',
+    group: 'treasury',
+    approver: person,
   });
-  step.say(`${person} approved with a passkey over ${request.statement.intentHash}`);
+  step.say(`${person} approved with a passkey over ${statement.intentHash}`);
 }
 
 export async function assertPaidOnce(
