@@ -34,20 +34,22 @@ export interface Member {
   readonly encryptionKey: KeyObject;
 }
 
-const curves = { ed25519: 'Ed25519', x25519: 'X25519' } as const;
-type Curve = keyof typeof curves;
+/** The DER that stands before the 32 bytes of a public key (RFC 8410, section 4). */
+const spkiPrefix = {
+  ed25519: Buffer.from('302a300506032b6570032100', 'hex'),
+  x25519: Buffer.from('302a300506032b656e032100', 'hex'),
+} as const;
+const rawKeyBytes = 32;
 
-/** A raw 32-byte public key as a key object (RFC 8037). */
-export function publicKeyOf(curve: Curve, raw: Uint8Array): KeyObject {
-  const key = { kty: 'OKP', crv: curves[curve], x: Buffer.from(raw).toString('base64url') };
-  return createPublicKey({ key, format: 'jwk' });
+/** A raw 32-byte public key as a key object. @throws CUSTODY_CONFIG_INVALID */
+export function publicKeyOf(curve: keyof typeof spkiPrefix, raw: Uint8Array): KeyObject {
+  if (raw.length !== rawKeyBytes)
+    throw fail('CUSTODY_CONFIG_INVALID', `a public key must have ${rawKeyBytes} bytes`);
+  return createPublicKey({ key: Buffer.concat([spkiPrefix[curve], raw]), format: 'der', type: 'spki' });
 }
 
 export function rawPublicKey(key: KeyObject): Buffer {
-  const { x } = key.export({ format: 'jwk' });
-  if (typeof x !== 'string')
-    throw fail('CUSTODY_CONFIG_INVALID', 'a key is not of the form RFC 8037 asks for');
-  return Buffer.from(x, 'base64url');
+  return key.export({ format: 'der', type: 'spki' }).subarray(-rawKeyBytes);
 }
 
 export function verifyWith(key: KeyObject, message: Uint8Array, signature: string): boolean {

@@ -141,7 +141,15 @@ export class SigningSessions {
       failpoint('mid-signature');
       if ('envelopes' in stepped) return { state: 'more', envelopes: stepped.envelopes };
       const signature = this.#release(session, stepped.signature);
-      this.#registry.end(id, 'signed');
+      // What binds is in the log since the start; how it ended may follow the answer, and costs a disk write.
+      setImmediate(() => {
+        try {
+          this.#conclude(session, true, hashJson({ ...signature }));
+        } catch (error) {
+          this.#context.log.error({ err: error, session: id }, 'the end of a session was not logged');
+        }
+        this.#registry.end(id, 'signed');
+      });
       return { state: 'done', signature };
     });
   }
@@ -161,7 +169,6 @@ export class SigningSessions {
       recoveryId: signature.recoveryId,
       publicKey: Buffer.from(signature.publicKey).toString('hex'),
     };
-    this.#conclude(session, true, hashJson({ ...finished }));
     return finished;
   }
 
