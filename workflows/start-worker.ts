@@ -178,13 +178,13 @@ export async function startWorker(
     });
     const runs = workers.map((worker) => worker.run());
     const targets = { client, intervals: config.intervals, wallets: deps.wallets };
-    await startStandingWorkflows(targets);
-    const relay = startRelay(pool, targets, log);
     closing.push(async () => {
-      await relay.stop();
       for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
       await Promise.allSettled(runs);
     });
+    await untilDone('workflows', log, stopping, () => startStandingWorkflows(targets));
+    const relay = startRelay(pool, targets, log);
+    closing.push(() => relay.stop());
     isReady = true;
     log.info({ chains: config.chains.map((each) => each.chain) }, 'worker.ready');
     const failed = Promise.race(

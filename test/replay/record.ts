@@ -2,7 +2,7 @@
  * Records histories of real runs for the replay test: boots the suite, tells the first half of the demo (deposit, sweep,
  * automatic, approved and denied withdrawal) and writes one history per kind of workflow.
  *
- *   tsx test/replay/record.ts
+ *   tsx test/replay/record.ts && biome check --write test/replay
  *
  * To be run for every release whose definitions changed; a history stays until no run of its version can be open any more.
  */
