@@ -43,6 +43,9 @@ async function main(): Promise<void> {
   const server = await buildServer({
     operations: createOperations(opened.deps),
     authenticate: createAuthenticate(readTokensFile(config.tokensFile)),
+    assets: opened.deps.chains.list.flatMap((adapter) =>
+      adapter.assets.map((asset) => ({ asset, chain: adapter.chain, decimals: adapter.decimalsOf(asset) })),
+    ),
     logger: log,
     probes: {
       database: async () => {

@@ -13,6 +13,7 @@ import type { Operations } from '#workflows/contract';
 import type { Authenticate } from './auth.ts';
 import { answerError, answerUnknownRoute } from './problem.ts';
 import { accountRoutes } from './routes/accounts.ts';
+import { type AssetView, assetRoutes } from './routes/assets.ts';
 import { treasuryRoutes } from './routes/treasury.ts';
 import { withdrawalRoutes } from './routes/withdrawals.ts';
 
@@ -23,6 +24,8 @@ const requestTimeoutMs = 30_000;
 export interface ServerOptions {
   readonly operations: Operations & TreasuryOperations;
   readonly authenticate: Authenticate;
+  /** What the configured chains carry; decimals are for display only. */
+  readonly assets: readonly AssetView[];
   readonly logger?: FastifyBaseLogger;
   /** What /health reports beside the process itself: the name of a part and a probe that throws when it is down. */
   readonly probes: Readonly<Record<string, () => Promise<void>>>;
@@ -77,6 +80,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     },
   );
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  await app.register(assetRoutes(options.assets, options.authenticate));
   await app.register(accountRoutes(options.operations, options.authenticate));
   await app.register(withdrawalRoutes(options.operations, options.authenticate));
   await app.register(treasuryRoutes(options.operations, options.authenticate));

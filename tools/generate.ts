@@ -58,7 +58,7 @@ async function openApi(): Promise<string> {
     throw new Error('no route is called while the description is made');
   };
   const operations = new Proxy({}, { get: () => refuse }) as ServerOptions['operations'];
-  const app = await buildServer({ operations, authenticate: refuse, probes: {} });
+  const app = await buildServer({ operations, authenticate: refuse, assets: [], probes: {} });
   const text = JSON.stringify(app.swagger(), null, 2);
   await app.close();
   return text;

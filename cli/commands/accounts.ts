@@ -20,9 +20,15 @@ export async function showBalances(connection: Connection, accountId: string, ou
     'GET',
     `/v1/accounts/${accountId}/balances`,
   );
+  const show = await readAssets(connection);
   const rows = [
     ['asset', 'available', 'held', 'provisional'],
-    ...balances.map((row) => [row.asset, row.available, row.held, row.provisional]),
+    ...balances.map((row) => [
+      row.asset,
+      show(row.asset, row.available),
+      show(row.asset, row.held),
+      show(row.asset, row.provisional),
+    ]),
   ];
-  output.show({ balances }, balances.length === 0 ? 'no balances' : `${formatTable(rows)}\n(base units)`);
+  output.show({ balances }, balances.length === 0 ? 'no balances' : formatTable(rows));
 }

@@ -12,11 +12,11 @@ import type { Output } from '../output.ts';
 
 const fail = errorsOf(cliErrors);
 
-function describe(view: WithdrawalView): string {
+function describe(view: WithdrawalView, show: ShowAmount): string {
   const missing = Object.entries(view.missingApprovals).map(([group, count]) => `${count} of ${group}`);
   const lines = [
     `${view.id}  ${view.state}`,
-    `  ${view.units} units of ${view.asset} to ${view.address}`,
+    `  ${show(view.asset, view.units)} of ${view.asset} to ${view.address}`,
     ...(view.txId === null ? [] : [`  transaction ${view.txId}`]),
     ...(missing.length === 0 ? [] : [`  still needs ${missing.join(', ')}`]),
     ...view.timeline.map((entry) => `  ${formatTime(entry.at)}  ${entry.state}  ${entry.event}`),
@@ -31,19 +31,20 @@ export async function showWithdrawals(
 ): Promise<void> {
   if (filter.id !== undefined) {
     const view = await call<WithdrawalView>(connection, 'GET', `/v1/withdrawals/${filter.id}`);
-    output.show(view, describe(view));
+    output.show(view, describe(view, await readAssets(connection)));
     return;
   }
   const query = new URLSearchParams();
   if (filter.state !== undefined) query.set('state', filter.state);
   if (filter.limit !== undefined) query.set('limit', filter.limit);
   const answer = await call<{ withdrawals: WithdrawalView[] }>(connection, 'GET', `/v1/withdrawals?${query}`);
+  const show = await readAssets(connection);
   const rows = [
-    ['id', 'state', 'units', 'asset', 'address', 'needs'],
+    ['id', 'state', 'amount', 'asset', 'address', 'needs'],
     ...answer.withdrawals.map((view) => [
       view.id,
       view.state,
-      view.units,
+      show(view.asset, view.units),
       view.asset,
       view.address,
       Object.entries(view.missingApprovals)
@@ -105,8 +106,6 @@ export async function decide(
     notAfter: about.notAfter,
     assertion,
   });
-  output.show(
-    view,
-    `${options.decision === 'approve' ? 'approved' : 'rejected'} as ${person}\n${describe(view)}`,
-  );
+  const verb = options.decision === 'approve' ? 'approved' : 'rejected';
+  output.show(view, `${verb} as ${person}\n${describe(view, await readAssets(connection))}`);
 }

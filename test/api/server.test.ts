@@ -51,6 +51,7 @@ async function serve(operations: Partial<Operations>, probe: () => Promise<void>
   app = await buildServer({
     operations: operations as ServerOptions['operations'],
     authenticate,
+    assets: [{ asset, chain: 'eip155:31337', decimals: 18 }],
     probes: { database: probe },
   });
   return app;
@@ -89,6 +90,15 @@ test('each role does only what it may', async () => {
   expect(
     (await server.inject({ url: `/v1/withdrawals/${withdrawalId}`, headers: as('auditor') })).statusCode,
   ).toBe(200);
+});
+
+test('the assets are listed for every role and for nobody else', async () => {
+  const server = await serve({});
+  for (const role of ['trading', 'treasury', 'auditor'] as const)
+    expect((await server.inject({ url: '/v1/assets', headers: as(role) })).json()).toEqual({
+      assets: [{ asset, chain: 'eip155:31337', decimals: 18 }],
+    });
+  expect((await server.inject({ url: '/v1/assets' })).statusCode).toBe(401);
 });
 
 test('a malformed request names each field and is not passed on', async () => {
