@@ -35,6 +35,8 @@ import type { SignerStore } from './store.ts';
 /** A flood of bad requests must not fill the disk; what is not recorded one by one is counted. */
 const refusalsRecordedPerMinuteMax = 120;
 const minuteMs = 60_000;
+/** A request may carry 500 intents; a transfer carries out one, so the first few name it. */
+const refusedIntentsRecordedMax = 4;
 const signIdBytes = 32;
 
 export interface GatekeeperOptions {
@@ -127,7 +129,7 @@ function refusalRecorder({ config, log, clock, logger }: GatekeeperOptions) {
       check: refusal.check,
       reason: refusal.reason,
       wallet: request?.wallet ?? null,
-      intentIds: request?.intents.map(({ intent }) => intent.id) ?? [],
+      intentIds: request?.intents.slice(0, refusedIntentsRecordedMax).map(({ intent }) => intent.id) ?? [],
     };
     if (inWindow <= refusalsRecordedPerMinuteMax) {
       log.append('refused', { ...about, message: refusal.message, suppressed });

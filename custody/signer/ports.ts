@@ -23,7 +23,7 @@ export interface Gatekeeper {
   /** Runs every check but writes nothing, except refusals and first sights to the decision log. */
   check(request: unknown): Promise<CheckOutcome>;
   /**
-   * Re-checks spend, freeze and conflict and writes spend, conflict set, consumed sign id and the log record in ONE
+   * Re-checks pins, times, spend, freeze and conflict and writes spend, conflict set, consumed sign id and the log record in ONE
    * transaction synced to disk. Only after it returns ok may the first protocol message leave.
    */
   commit(authorisation: Authorisation, signId: Uint8Array, session: string): Promise<CheckOutcome>;

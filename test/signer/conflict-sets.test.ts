@@ -155,6 +155,20 @@ describe('under a recorded conflict set', () => {
     fixture.coSigner.freezes.freezeLocally('all', 'incident');
     expect(verdict(await commit(fixture.coSigner, outcome.authorisation))).toBe('freeze/frozen');
   });
+
+  it('an intent that expired, or a clock set back, between judging and committing stops the commit', async () => {
+    const fixture = openFixture();
+    const judged = async () => {
+      const outcome = await fixture.check(fixture.payment());
+      if (!outcome.ok) throw new Error('must pass');
+      return outcome.authorisation;
+    };
+    const [late, setBack] = [await judged(), await judged()];
+    fixture.clock.advance(-1);
+    expect(verdict(await commit(fixture.coSigner, setBack))).toBe('policy/clock-behind-log');
+    fixture.clock.advance(25 * 3_600_000);
+    expect(verdict(await commit(fixture.coSigner, late))).toBe('policy/intent-expired');
+  });
 });
 
 describe('a cancel', () => {

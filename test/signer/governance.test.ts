@@ -9,6 +9,7 @@ import { assertStartAllowed, loadSignerConfig } from '../../custody/signer/confi
 import { assertionOf, devRoster } from '../support/dev-roster.ts';
 import {
   closeFixtures,
+  commit,
   type Fixture,
   openFixture,
   temporaryFolder,
@@ -187,6 +188,14 @@ describe('pins', () => {
     const pins = (change: object) => ({ pins: { ...fixture.config.pins, ...change } });
     await expect(restarted.reopen(pins({ policyVersion: 3 }))).rejects.toThrow(/signed bundle/);
     await expect(restarted.reopen(pins({ policyVersion: 2 }))).rejects.toThrow(/another content/);
+  });
+
+  it('a bundle put in force between judging and committing stops the commit', async () => {
+    const fixture = openFixture();
+    const outcome = await fixture.check(fixture.payment());
+    if (!outcome.ok) throw new Error('must pass');
+    fixture.coSigner.pins.activateBundle(bundle({ ...current, policy: nextPolicy }, ['ana', 'bo']));
+    expect(verdict(await commit(fixture.coSigner, outcome.authorisation))).toBe('pins/policy-not-pinned');
   });
 
   it('a payment signed before a stricter policy stays replaceable, and only that', async () => {

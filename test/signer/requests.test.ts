@@ -149,6 +149,16 @@ describe('a request is refused', () => {
     await fixture.check({ request: {} });
     expect(refusals().at(-1)?.body).toMatchObject({ suppressed: 80 });
   });
+
+  it('and the record of a refusal stays small, however many intents a request carries', async () => {
+    const fixture = openFixture();
+    const { request } = fixture.payment();
+    const intents = Array.from({ length: 500 }, () => request.intents[0]);
+    await fixture.check({ request: { ...request, intents } });
+    const record = [...fixture.coSigner.decisionLog.records()].at(-1);
+    expect(record?.body).toMatchObject({ reason: 'intents-not-one' });
+    expect(JSON.stringify(record).length).toBeLessThan(1500);
+  });
 });
 
 describe('approvals of a large withdrawal', () => {
