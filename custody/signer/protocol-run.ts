@@ -12,7 +12,7 @@ import {
   type StepResult,
 } from '#mpc/contract';
 import type { EnvelopeChannel, OpenedEnvelope, Place } from './envelope.ts';
-import { abortPauseMs, type SessionContext } from './session-context.ts';
+import { abortPauseMs, assertNoneBanned, type SessionContext } from './session-context.ts';
 
 const fail = errorsOf(custodyErrors);
 
@@ -23,12 +23,17 @@ const placesOfRound = {
 } as const satisfies Record<string, readonly (readonly Place[])[]>;
 export type ProtocolName = keyof typeof placesOfRound;
 
+/** The plain messages are zeroed: those of a key ceremony's first round are pieces of a secret. */
 export function sealAll(
   channel: EnvelopeChannel,
   round: number,
   messages: readonly OutgoingMessage[],
 ): readonly Envelope[] {
-  return messages.map(({ to, payload }) => channel.seal('mpc', round, to, payload));
+  return messages.map(({ to, payload }) => {
+    const envelope = channel.seal('mpc', round, to, payload);
+    payload.fill(0);
+    return envelope;
+  });
 }
 
 /** @throws CUSTODY_ENVELOPE_INVALID */
@@ -64,16 +69,21 @@ function judge(context: SessionContext, error: unknown, counterparties: readonly
   return fail('CUSTODY_SESSION_ABORTED', error.message, { party, banned }, error);
 }
 
-/** One step of the engine. @throws CUSTODY_SESSION_ABORTED, or what the engine throws besides an abort */
+/** One step of the engine. @throws CUSTODY_SESSION_ABORTED, CUSTODY_BANNED, or what the engine throws besides an abort */
 export async function stepEngine<R>(
   context: SessionContext,
   engine: EngineSession<R>,
   inbox: readonly OpenedEnvelope[],
 ): Promise<StepResult<R>> {
+  const counterparties = [...new Set(inbox.map((message) => message.from))];
   try {
-    return await engine.step(inbox);
+    assertNoneBanned(context, counterparties);
+    const stepped = await engine.step(inbox);
+    // Another session may have proven a cheat while this one computed: then nothing of it leaves.
+    assertNoneBanned(context, counterparties);
+    return stepped;
   } catch (error) {
-    throw judge(context, error, [...new Set(inbox.map((message) => message.from))]);
+    throw judge(context, error, counterparties);
   } finally {
     for (const message of inbox) message.payload.fill(0);
   }

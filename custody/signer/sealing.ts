@@ -121,10 +121,10 @@ export function openSealer(config: SignerConfig, store: SignerStore): Sealer {
         });
         decipher.setAAD(Buffer.from(canonicalJson(associated)));
         decipher.setAuthTag(data.subarray(-16));
-        const body = decipher.update(data.subarray(0, -16));
-        const plaintext = new Uint8Array(Buffer.concat([body, decipher.final()]));
-        body.fill(0);
-        return plaintext;
+        // One buffer, the caller's to zero: GCM is a stream, so `update` gives all of it and `final` only checks the tag.
+        const plaintext = decipher.update(data.subarray(0, -16));
+        decipher.final();
+        return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length);
       } catch {
         throw fail(
           'CUSTODY_STORE_CORRUPT',

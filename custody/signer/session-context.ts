@@ -41,11 +41,24 @@ export interface SessionContext {
 export const abortPauseMs = 3_600_000;
 
 /**
+ * Guard rail 5. A ban holds for what is under way too: each session with a banned party would be one more attempt.
+ * @throws CUSTODY_BANNED
+ */
+export function assertNoneBanned({ identity, guard }: SessionContext, parties: readonly number[]): void {
+  for (const party of parties)
+    if (party !== identity.party && guard.isBanned(party))
+      throw fail('CUSTODY_BANNED', `party ${identity.party} has banned party ${party}`, {
+        party,
+        by: identity.party,
+      });
+}
+
+/**
  * The participants are a quorum of the committee that this party is in, and it works with all of them.
  * @throws CUSTODY_REQUEST_INVALID, CUSTODY_BANNED, CUSTODY_SESSIONS_LIMITED
  */
 export function assertParticipants(context: SessionContext, participants: readonly number[]): void {
-  const { committee, identity, members, guard } = context;
+  const { committee, identity, members } = context;
   const ascending = participants.every(
     (party, index) => index === 0 || party > (participants[index - 1] ?? 0),
   );
@@ -57,14 +70,10 @@ export function assertParticipants(context: SessionContext, participants: readon
   for (const party of participants) {
     if (!members.has(party))
       throw fail('CUSTODY_REQUEST_INVALID', `party ${party} is not in the committee`, { party });
-    if (party !== identity.party && guard.isBanned(party))
-      throw fail('CUSTODY_BANNED', `party ${identity.party} has banned party ${party}`, {
-        party,
-        by: identity.party,
-      });
     if ((context.pausedUntilMs.get(party) ?? 0) > context.clock.nowMs())
       throw fail('CUSTODY_SESSIONS_LIMITED', `party ${party} has aborted too often`, { party });
   }
+  assertNoneBanned(context, participants);
 }
 
 /** This party's part of a session's joint id. */

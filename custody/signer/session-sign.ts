@@ -100,6 +100,7 @@ export class SigningSessions {
       const context = this.#context;
       const { wallet, epoch, digest, path, request } = session.authorisation;
       const { participants } = request;
+      assertParticipants(context, participants);
       const verified = verifyContributions(context, {
         session: id,
         own: session.own,
