@@ -1,6 +1,7 @@
 /** `status` and `balances`. */
 
 import type { BalanceView } from '#workflows/contract';
+import { readAssets } from '../assets.ts';
 import { type Connection, call } from '../client.ts';
 import { formatTable } from '../format.ts';
 import type { Output } from '../output.ts';

@@ -5,6 +5,7 @@ import { statementChallenge } from '#policies';
 import type { Assertion } from '#policies/contract';
 import type { ApprovalRequest, WithdrawalView } from '#workflows/contract';
 import { SoftwarePasskey, softwarePasskeyFileSchema } from '../../infra/dev/software-passkey.ts';
+import { readAssets, type ShowAmount } from '../assets.ts';
 import { type Connection, call } from '../client.ts';
 import { cliErrors } from '../contract.ts';
 import { formatTable, formatTime } from '../format.ts';
