@@ -12,7 +12,7 @@ import type { ChainWatcherInput, WalletEntityInput, WithdrawalInput } from './de
 /** Messages taken at once; their rows stay locked meanwhile. */
 const messagesMax = 50;
 
-export interface Intervals {
+interface Intervals {
   readonly chainPollMs: number;
   readonly withdrawalPollMs: number;
   readonly batcherPollMs: number;

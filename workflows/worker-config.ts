@@ -5,7 +5,7 @@ import { tiers } from '#policies/contract';
 const unitsText = z.string().regex(/^[1-9][0-9]{0,77}$/, 'a whole number of base units above zero');
 const durationMs = z.number().int().min(10).max(604_800_000);
 
-export const chainConfigSchema = z.strictObject({
+const chainConfigSchema = z.strictObject({
   name: z.literal('ethereum'),
   /** CAIP-2 id. */
   chain: z.string(),
@@ -26,7 +26,7 @@ export const chainConfigSchema = z.strictObject({
   sweepMinUnits: unitsText.default('10000000000000000'),
 });
 
-export const walletConfigSchema = z.strictObject({
+const walletConfigSchema = z.strictObject({
   id: z.string().regex(/^wal_[0-9a-f-]{36}$/),
   vault: z.string(),
   tier: z.enum(tiers),

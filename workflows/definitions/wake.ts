@@ -2,7 +2,7 @@
 import { condition, defineSignal, setHandler } from '@temporalio/workflow';
 import { wakeSignalName } from '../contract.ts';
 
-export const wakeSignal = defineSignal(wakeSignalName);
+const wakeSignal = defineSignal(wakeSignalName);
 
 export interface Wake {
   /** Until a wake-up since the last wait, or until the time is over. */

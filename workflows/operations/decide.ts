@@ -24,11 +24,7 @@ function outcomeOf(deps: OperationsDeps, row: WithdrawalRow): ReviewOutcome {
   return { state: row.state, dueInMs: Math.max(1, dueAtMs - nowMs + 1) };
 }
 
-export async function evaluateWithdrawal(
-  deps: OperationsDeps,
-  tx: Tx,
-  row: WithdrawalRow,
-): Promise<Decision> {
+async function evaluateWithdrawal(deps: OperationsDeps, tx: Tx, row: WithdrawalRow): Promise<Decision> {
   const { signed } = await readIntent(tx, row.intent_id);
   return evaluate(deps.policy, await policyInputFor(deps, signed.intent));
 }

@@ -15,10 +15,10 @@ import {
 } from '#ledger/contract';
 import { outboxTopics } from '../contract.ts';
 import { haltScopes } from './context.ts';
-import type { StepWork } from './follow.ts';
 import type { OwnAddress } from './ports.ts';
 import { amountOf, count, type DepositRow } from './rows.ts';
 import { moveDeposit } from './state.ts';
+import type { StepWork } from './step-work.ts';
 
 const lineOf = (row: DepositRow): DepositLine => ({
   depositId: row.id,

@@ -5,25 +5,17 @@
  */
 
 import type { Block, FollowStep } from '#chains/contract';
-import { type ChainId, chainId } from '#core/money';
-import { inTransaction, type Tx } from '#infra/db';
+import { chainId } from '#core/money';
+import { inTransaction } from '#infra/db';
 import { failpoint } from '#infra/failpoint';
-import { commandsPerBatchMax, type TransferCommand } from '#ledger/contract';
+import { commandsPerBatchMax } from '#ledger/contract';
 import type { OperationsDeps } from './context.ts';
 import { finaliseDeposits, orphanDeposits, seeDeposit } from './deposits.ts';
 import { finaliseInflows, orphanInflows, seeInflow } from './inflows.ts';
 import { finaliseOutflows, orphanOutflows, seeOutflow } from './outflows.ts';
 import type { OwnAddress } from './ports.ts';
+import type { StepWork } from './step-work.ts';
 
-/** What one step leads to, gathered so that the ledger is written once and last. */
-export interface StepWork {
-  readonly tx: Tx;
-  readonly deps: OperationsDeps;
-  readonly chain: ChainId;
-  readonly commands: TransferCommand[];
-  /** Transactions of ours that this step settles. */
-  readonly settled: string[];
-}
 export interface StepSummary {
   readonly kind: FollowStep['kind'];
   readonly height: number;

@@ -7,9 +7,9 @@ import { inTransaction } from '#infra/db';
 import { declareFloat, hotInflow } from '#ledger/contract';
 import { workflowErrors } from '../contract.ts';
 import { haltScopes, type OperationsDeps } from './context.ts';
-import type { StepWork } from './follow.ts';
 import type { OwnAddress } from './ports.ts';
 import { amountOf, count } from './rows.ts';
+import type { StepWork } from './step-work.ts';
 
 const fail = errorsOf(workflowErrors);
 

@@ -14,10 +14,10 @@ import {
   withdrawalReleased,
 } from '#ledger/contract';
 import { haltScopes } from './context.ts';
-import type { StepWork } from './follow.ts';
 import type { OwnAddress } from './ports.ts';
 import { amountOf, count, type SweepRow, type WithdrawalRow } from './rows.ts';
 import { type EventDetails, moveSweep, moveWithdrawal } from './state.ts';
+import type { StepWork } from './step-work.ts';
 
 interface OutflowRow {
   readonly chain: string;

@@ -15,7 +15,7 @@ import {
 } from '#chains';
 import { type ConflictSet, chainErrors, type UnsignedTransaction } from '#chains/contract';
 import { errorsOf, invariant, isStrongroomError, type StrongroomError } from '#core/errors';
-import { derivedId, type Id, isId } from '#core/ids';
+import { derivedId, isId } from '#core/ids';
 import { type ChainId, chainId, parseUnits } from '#core/money';
 import type { SignResult } from '#custody/contract';
 import { haltOf, openCase, setHalt } from '#infra/cases';
@@ -34,8 +34,7 @@ const fail = errorsOf(chainErrors);
 /** How long a refused withdrawal waits before it is offered to the co-signers again. */
 const refusedRetryMs = 60_000;
 
-export type PaymentId = Id<'wd'> | Id<'swp'>;
-export type Payment =
+type Payment =
   | { readonly kind: 'withdrawal'; readonly row: WithdrawalRow }
   | { readonly kind: 'sweep'; readonly row: SweepRow };
 
