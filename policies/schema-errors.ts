@@ -34,7 +34,7 @@ export function knownValues(word: string, known: readonly string[]): string {
 }
 
 /** `rules[3].when.tier` */
-export function fieldPath(path: readonly PropertyKey[]): string {
+function fieldPath(path: readonly PropertyKey[]): string {
   const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
   return text.startsWith('.') ? text.slice(1) : text === '' ? '(document)' : text;
 }

@@ -21,7 +21,7 @@ export const units = z
 export const address = z.string().min(1).max(128);
 
 export const limitMax = 200;
-export const timelineEntry = z.object({
+const timelineEntry = z.object({
   at: z.number().int().describe('milliseconds since 1970'),
   state: z.enum(withdrawalStates),
   event: z.string(),

@@ -56,7 +56,7 @@ function digestOf(order: SignOrder): Uint8Array {
 }
 
 /** @throws CUSTODY_STATEMENT_INVALID when it is not a low-s signature of that digest by that key */
-export function assertSignature(
+function assertSignature(
   signature: FinishedSignature,
   digest: Uint8Array,
   publicKey: Uint8Array,

@@ -46,7 +46,7 @@ interface CeremonyOptions {
 }
 
 /** Every t-subset of the parties, in lexical order: all of them must have signed before a key is used. */
-export function quorumsOf(parties: readonly number[], threshold: number): readonly (readonly number[])[] {
+function quorumsOf(parties: readonly number[], threshold: number): readonly (readonly number[])[] {
   if (threshold === 0) return [[]];
   return parties.flatMap((party, index) =>
     quorumsOf(parties.slice(index + 1), threshold - 1).map((rest) => [party, ...rest]),
@@ -54,7 +54,7 @@ export function quorumsOf(parties: readonly number[], threshold: number): readon
 }
 
 /** What the test signatures sign: computed by each party itself, and nothing a chain would take as a transaction. */
-export function activationDigest(transcriptHash: string): Uint8Array {
+function activationDigest(transcriptHash: string): Uint8Array {
   return hashJsonBytes({ domain: protocolDomains.activationTest, transcriptHash });
 }
 

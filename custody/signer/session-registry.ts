@@ -9,7 +9,7 @@ import { custodyErrors } from '#custody/protocol';
 const fail = errorsOf(custodyErrors);
 
 /** A signing instance takes 2.5 MiB and 30 ms of CPU: 64 in flight are two seconds of work on one core. */
-export const sessionsMax = 64;
+const sessionsMax = 64;
 /** Ids that ended are remembered this often, so that a repeated one is refused; joint ids protect beyond that. */
 const endedIdsMax = 4096;
 

@@ -34,7 +34,7 @@ export interface RunningAnvil {
 }
 
 /** @throws INFRA_ANVIL_MISSING */
-export function anvilBinary(): string {
+function anvilBinary(): string {
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
   const platform = process.platform === 'win32' ? 'win32' : process.platform;
   const name = `@foundry-rs/anvil-${platform}-${architecture}`;

@@ -27,7 +27,7 @@ const run = promisify(execFile);
 const templateVersion = 1;
 /** The role and the database of the suite. Not a superuser, so that what is revoked from it stays revoked. */
 export const suiteRole = 'strongroom';
-export const suiteDatabase = 'strongroom';
+const suiteDatabase = 'strongroom';
 
 export interface RunningCluster {
   readonly postgres: RunningPostgres;

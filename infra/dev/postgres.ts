@@ -36,7 +36,7 @@ const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' };
 const readyTimeoutMs = 60_000;
 /** Six processes with a pool of 16, Temporal with 30, and tests that open their own. */
 const connectionsMax = 250;
-export const superuser = 'postgres';
+const superuser = 'postgres';
 
 export interface PostgresBinaries {
   readonly version: string;

@@ -50,7 +50,7 @@ export function makeFolder(folder: string): string {
 }
 
 /** STRONGROOM_STATE_DIR, else by user as described above. */
-export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   const named = env['STRONGROOM_STATE_DIR'];
   if (named !== undefined && named !== '') return path.resolve(named);
   if (process.getuid?.() !== 0) return path.join(checkoutRoot, '.strongroom');

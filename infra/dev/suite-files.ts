@@ -32,7 +32,7 @@ const services = [
   { id: 'sweeper', role: 'sweep' },
 ] as const;
 export type ServiceId = (typeof services)[number]['id'];
-export const tokenRoles = ['trading', 'treasury', 'compliance', 'auditor'] as const;
+const tokenRoles = ['trading', 'treasury', 'compliance', 'auditor'] as const;
 export type TokenRole = (typeof tokenRoles)[number];
 /** Id of the one key each service has here; key ids are unique over a roster. */
 export const serviceKeyIdOf = (service: ServiceId): string => `${service}-1`;

@@ -83,7 +83,7 @@ function binariesIn(folder: string): TemporalBinaries | undefined {
 }
 
 /** Where the binaries of this checkout and toolchain belong. */
-export async function temporalFolder(): Promise<string | undefined> {
+async function temporalFolder(): Promise<string | undefined> {
   const toolchain = await goToolchain();
   return toolchain === undefined ? undefined : path.join(cacheFolder(), `${sourceHash()}-${toolchain}`);
 }

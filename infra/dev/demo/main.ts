@@ -12,7 +12,7 @@ import { type AccountLine, type ProofLine, tellProof } from './proof-step.ts';
 import { createStory } from './story.ts';
 import { tellApproved, tellAutomatic, tellDenied } from './withdrawal-steps.ts';
 
-export const reportFile = path.join(checkoutRoot, 'demo-report.json');
+const reportFile = path.join(checkoutRoot, 'demo-report.json');
 
 async function tell(
   context: DemoContext,
