@@ -56,11 +56,7 @@ function digestOf(order: SignOrder): Uint8Array {
 }
 
 /** @throws CUSTODY_STATEMENT_INVALID when it is not a low-s signature of that digest by that key */
-function assertSignature(
-  signature: FinishedSignature,
-  digest: Uint8Array,
-  publicKey: Uint8Array,
-): void {
+function assertSignature(signature: FinishedSignature, digest: Uint8Array, publicKey: Uint8Array): void {
   const compact = Uint8Array.from(Buffer.from(signature.compact, 'hex'));
   const refuse = (reason: string): Error =>
     fail('CUSTODY_STATEMENT_INVALID', `a finished signature ${reason}`, { reason });
