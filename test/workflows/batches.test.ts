@@ -6,7 +6,7 @@ import { type Id, newId } from '#core/ids';
 import { openCases } from '#infra/cases';
 import { chainHot, houseNetworkFee } from '#ledger/contract';
 import { claimBatch, closeBatch } from '../../workflows/operations/batches.ts';
-import { decide } from '../../workflows/operations/decide.ts';
+import { decide, review } from '../../workflows/operations/decide.ts';
 import { follow } from '../../workflows/operations/follow.ts';
 import { sendPayment, signPayment, trackPayment } from '../../workflows/operations/payments.ts';
 import { planSweeps } from '../../workflows/operations/sweeps.ts';
@@ -121,21 +121,19 @@ describe('paying a batch', () => {
     ]);
     expect(await bench.operations.certificate(ids[0] ?? '')).toEqual(certificate);
     const timeline = (await bench.operations.withdrawal(ids[0] ?? '')).timeline.map((entry) => entry.event);
-    expect(timeline).toEqual(
-      [
-        'requested',
-        'screened',
-        'decided',
-        'allowed-by-policy',
-        'queued',
-        'claimed',
-        'nonce-reserved',
-        'signed',
-        'broadcast',
-        'mined',
-        'final',
-      ].filter((each) => timeline.includes(each)),
-    );
+    expect(timeline).toEqual([
+      'requested',
+      'screened',
+      'decided',
+      'allowed-by-policy',
+      'queued',
+      'claimed',
+      'nonce-reserved',
+      'signed',
+      'broadcast',
+      'mined',
+      'final',
+    ]);
     await bench.ledgerIsSound();
   });
 
@@ -182,6 +180,34 @@ describe('paying a batch', () => {
     expect(view.txId).toBe(attempts[1]?.signed?.txId);
     expect((await received()) - before).toBe(oneEther / 10n);
     await closeBatch(bench.deps, batchId ?? '');
+  });
+});
+
+describe('a payment that is mined and fails', () => {
+  it('gives the money back, books the fee and ends FAILED', async () => {
+    const accountId = await customer(oneEther);
+    const contract = '0x00000000000000000000000000000000000c0de5';
+    // PUSH1 0 PUSH1 0 REVERT: takes no ether.
+    await rpc(nodeUrl, 'anvil_setCode', [contract, '0x60006000fd']);
+    const id = bench.newWithdrawalId();
+    const units = (oneEther / 10n).toString();
+    await bench.operations.requestWithdrawal({ id, accountId, asset: ether, address: contract, units });
+    await decide(bench.deps, id);
+    const before = await hotBalance();
+    const { batchId } = await claim();
+    await signPayment(bench.deps, { paymentId: id, number: 0 });
+    await sendPayment(bench.deps, { paymentId: id });
+    await settle();
+    const view = await bench.operations.withdrawal(id);
+    expect(view.state).toBe('FAILED');
+    expect(view.timeline.at(-1)?.event).toBe('reverted-on-chain');
+    expect((await bench.operations.balances(accountId))[0]).toMatchObject({
+      available: oneEther.toString(),
+      held: '0',
+    });
+    expect(before - (await hotBalance())).toBe(BigInt(view.feeUnits ?? '0'));
+    expect(await closeBatch(bench.deps, batchId ?? '')).toBe(true);
+    await bench.ledgerIsSound();
   });
 });
 
@@ -242,7 +268,6 @@ describe('claiming', () => {
     await expect(bench.operations.cancelWithdrawal(id)).rejects.toMatchObject({ code: 'WITHDRAWAL_STATE' });
     // Back in the queue after the wait, it is claimed before those without a nonce.
     await bench.deps.pool.query('UPDATE operations.withdrawal SET not_before_ms = 0 WHERE id = $1', [id]);
-    const { review } = await import('../../workflows/operations/decide.ts');
     expect((await review(bench.deps, id)).state).toBe('QUEUED');
     expect((await claim()).withdrawalIds).toEqual([id, other]);
   });
