@@ -239,6 +239,9 @@ export class KeyCeremony {
   acknowledge(): ActivationAck {
     const { context, request } = this.#options;
     const { publicKey, chainCode, transcriptHash } = this.#testFacts();
+    // A later ceremony of the wallet puts its pending share in the place of ours: then there is nothing to acknowledge.
+    if (context.shares.facts(request.wallet, request.epoch)?.transcriptHash !== transcriptHash)
+      throw fail('CUSTODY_SESSION_CONFLICT', 'a later key ceremony has replaced this share');
     const { party } = context.identity;
     const missing = quorumsOf(this.#parties, context.committee.threshold)
       .filter((quorum) => quorum.includes(party))
