@@ -38,7 +38,11 @@ export async function showWithdrawals(
   const query = new URLSearchParams();
   if (filter.state !== undefined) query.set('state', filter.state);
   if (filter.limit !== undefined) query.set('limit', filter.limit);
-  const answer = await call<{ withdrawals: WithdrawalView[] }>(connection, 'GET', `/v1/withdrawals?${query}`);
+  const answer = await call<{ withdrawals: WithdrawalView[] }>(
+    connection,
+    'GET',
+    `/v1/withdrawals?${query.toString()}`,
+  );
   const show = await readAssets(connection);
   const rows = [
     ['id', 'state', 'amount', 'asset', 'address', 'needs'],

@@ -18,7 +18,7 @@ function orAboveCap<T>(work: () => T): T | 'above cap' {
     throw error;
   }
 }
-  // biome-ignore lint/complexity/useMathMinMax: Math.min does not take a bigint.
+// biome-ignore lint/complexity/useMathMinMax: Math.max takes no bigint
 const tipOf = (now: FeeMarket): bigint => (now.tipPerGas > tipFloorPerGas ? now.tipPerGas : tipFloorPerGas);
 
 describe('quote', () => {
