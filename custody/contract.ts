@@ -4,10 +4,14 @@ import type { ActivationAck, FinishedSignature, KeyStatement, Refusal, SignReque
 import type { Queryable } from '#infra/db';
 import type { Tier } from '#policies/contract';
 
-export { type CommitteeFile, custodyErrors, type Refusal, type SignRequest } from '#custody/protocol';
+export {
+  type CommitteeFile,
+  custodyErrors,
+  hotPath,
+  type Refusal,
+  type SignRequest,
+} from '#custody/protocol';
 
-/** Paths below a wallet's root (design section 14). */
-export const hotPath = 'm/1/0';
 export const depositPathOf = (index: number): string => `m/0/${index}`;
 /** BIP32: non-hardened indexes are below 2^31. */
 export const addressIndexMax = 2 ** 31 - 1;

@@ -4,7 +4,7 @@
  */
 import { errorsOf, invariant } from '#core/errors';
 import { parseId } from '#core/ids';
-import { type CommitteeFile, custodyErrors } from '#custody/protocol';
+import { type CommitteeFile, custodyErrors, depositPathPattern } from '#custody/protocol';
 import type { Pool, Queryable } from '#infra/db';
 import {
   type Coordinator,
@@ -166,9 +166,14 @@ class WalletCustody implements Custody {
     return address;
   }
 
-  /** A row is believed only where the root says the same. */
+  /** A row is believed only where the root says the same, and only at a path that the co-signers sign for. */
   async #verified(row: AddressRow): Promise<OwnAddress> {
     const { wallet_id: walletId, chain, path, account_id: accountId } = row;
+    if (accountId === null ? path !== hotPath : !depositPathPattern.test(path))
+      throw fail('CUSTODY_STATEMENT_INVALID', `the database has an address of ${walletId} at ${path}`, {
+        wallet: walletId,
+        path,
+      });
     const address = await this.#derive(walletId, chain, path);
     if (address !== row.address)
       throw fail('CUSTODY_STATEMENT_INVALID', `the database has another address at ${path} of ${walletId}`, {

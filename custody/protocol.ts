@@ -37,6 +37,10 @@ export const requestBytesMax = 2 * 1024 * 1024;
 export const unsignedBytesMax = 128 * 1024;
 export const intentsMax = 500;
 
+/** Paths below a wallet's root (design section 14): what a co-signer signs for, and what an address may stand at. */
+export const hotPath = 'm/1/0';
+export const depositPathPattern = /^m\/0\/(?:0|[1-9][0-9]{0,9})$/;
+
 const walletId = z.string().regex(/^wal_[0-9a-f-]{36}$/);
 const sessionId = z.string().regex(/^ses_[0-9a-f-]{36}$/);
 const party = z.number().int().min(1).max(255);
@@ -167,6 +171,14 @@ export const committeeSchema = z.strictObject({
 });
 export type CommitteeFile = z.infer<typeof committeeSchema>;
 
+/** Every t-subset of the parties, in lexical order: each of them must have signed before a key is used. */
+export function quorumsOf(parties: readonly number[], threshold: number): readonly (readonly number[])[] {
+  if (threshold === 0) return [[]];
+  return parties.flatMap((party, index) =>
+    quorumsOf(parties.slice(index + 1), threshold - 1).map((rest) => [party, ...rest]),
+  );
+}
+
 /** A policy and roster with the signatures the previous roster asks for. */
 export const bundleSchema = z.strictObject({
   policy: policySchema,
@@ -231,7 +243,7 @@ export interface IdentityAnswer {
 }
 /** How a co-signer answers when it does not do what it was asked. */
 export const errorAnswerSchema = z.object({
-  code: z.string(),
+  code: z.string().max(64),
   message: z.string(),
   details: z.record(z.string(), z.unknown()),
 });

@@ -9,19 +9,12 @@ import {
   type Envelope,
   type KeyStatement,
   keyStatementSchema,
+  quorumsOf,
   type StepAnswer,
 } from '#custody/protocol';
 import { readOpenAnswer, readStepAnswer } from './answers.ts';
 import { allSettledOrThrow, relayRounds } from './relay.ts';
 import type { SignerTransport } from './transport.ts';
-
-/** Every t-subset of the parties, in lexical order. */
-export function quorumsOf(parties: readonly number[], threshold: number): readonly (readonly number[])[] {
-  if (threshold === 0) return [[]];
-  return parties.flatMap((party, index) =>
-    quorumsOf(parties.slice(index + 1), threshold - 1).map((rest) => [party, ...rest]),
-  );
-}
 
 interface CeremonyOptions {
   readonly committee: CommitteeFile;

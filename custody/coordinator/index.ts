@@ -14,13 +14,14 @@ import {
   type FinishedSignature,
   type KeyStatement,
   keyStatementSchema,
+  quorumsOf,
   type Refusal,
   type SignRequest,
 } from '#custody/protocol';
 import type { Logger } from '#infra/log';
 import type { Coordinator, SignOrder, SignResult, WalletRoot } from '../contract.ts';
 import { childPublicKey, verifyStatements } from '../statements.ts';
-import { activateKey, quorumsOf, runCeremony } from './ceremony.ts';
+import { activateKey, runCeremony } from './ceremony.ts';
 import { allSettledOrThrow } from './relay.ts';
 import { type Absence, absenceOf, runSigning } from './signing.ts';
 import { createHttpTransport, type SignerTransport } from './transport.ts';

@@ -13,6 +13,7 @@ import {
   type DkgRequest,
   type Envelope,
   protocolDomains,
+  quorumsOf,
   type StepAnswer,
   signedBytes,
 } from '#custody/protocol';
@@ -43,14 +44,6 @@ interface CeremonyOptions {
   readonly request: DkgRequest;
   readonly jointId: Uint8Array;
   readonly engine: EngineSession<DkgResult>;
-}
-
-/** Every t-subset of the parties, in lexical order: all of them must have signed before a key is used. */
-function quorumsOf(parties: readonly number[], threshold: number): readonly (readonly number[])[] {
-  if (threshold === 0) return [[]];
-  return parties.flatMap((party, index) =>
-    quorumsOf(parties.slice(index + 1), threshold - 1).map((rest) => [party, ...rest]),
-  );
 }
 
 /** What the test signatures sign: computed by each party itself, and nothing a chain would take as a transaction. */

@@ -192,7 +192,15 @@ describe('statements and addresses', () => {
       swapped.address,
       swapped.account,
     ]);
+    // Ours by derivation, but at a path no co-signer signs for: what is paid there could never be moved.
+    const stuck = { path: 'm/0/0/1', address: await custody.deriveAddress(walletId, 'm/0/0/1') };
+    await pool.query('UPDATE custody.address SET address = $1, path = $2 WHERE account_id = $3', [
+      stuck.address,
+      stuck.path,
+      accounts[1],
+    ]);
     for (const ask of [
+      async () => await open(false).findAddresses(chain, [stuck.address]),
       async () => await open(false).findAddresses(chain, [stranger]),
       async () =>
         await open(false).newDepositAddress({

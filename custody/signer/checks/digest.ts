@@ -2,9 +2,10 @@
  * Check 2. What will be signed is the Keccak-256 of the decoded bytes and the sender is derived from the own share; here
  * they are held against where this wallet may sign at all: its chain, its paths, and the development chain.
  */
+import { depositPathPattern, hotPath } from '#custody/protocol';
 import { developmentChain } from '../config.ts';
 import type { Check } from './check.ts';
-import { depositPathPattern, hotPath, refused } from './subject.ts';
+import { refused } from './subject.ts';
 
 export const digest: Check = {
   name: 'digest',

@@ -3,9 +3,10 @@
  * the bytes is exactly what it says. Under a recorded conflict set the durable record of the intent's hash stands for the
  * signature, because a newer roster may no longer hold its key.
  */
+import { depositPathPattern, hotPath } from '#custody/protocol';
 import { intentDefect, rolesOf } from '#policies';
 import type { Check, SignerState } from './check.ts';
-import { depositPathPattern, hotPath, type Refused, refused, type Subject } from './subject.ts';
+import { type Refused, refused, type Subject } from './subject.ts';
 
 const sweepRole = 'sweep';
 

@@ -5,7 +5,7 @@
 import { keccak_256 } from '@noble/hashes/sha3.js';
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { hashJson, type Sha256 } from '#core/canonical-json';
-import type { CheckName, SignRequest } from '#custody/protocol';
+import { type CheckName, hotPath, type SignRequest } from '#custody/protocol';
 import type { Decision, Intent, SignedIntent } from '#policies/contract';
 import type { WalletConfig } from '../config.ts';
 import { type AddressAtPath, checksumAddress } from '../decode/address.ts';
@@ -63,9 +63,6 @@ export const refused = (check: CheckName, reason: string, message: string): Refu
   message,
 });
 export const isRefused = (value: object): value is Refused => 'check' in value && 'reason' in value;
-
-export const hotPath = 'm/1/0';
-export const depositPathPattern = /^m\/0\/(?:0|[1-9][0-9]{0,9})$/;
 
 /** What the builder needs to know of this co-signer. */
 export interface SubjectSources {
