@@ -1,6 +1,12 @@
 /** One signing session: open at all participants, start, relay, and the same signature from each of them. */
 import { errorsOf, isStrongroomError, messageOf } from '#core/errors';
-import { custodyErrors, type FinishedSignature, type Refusal, type SignRequest } from '#custody/protocol';
+import {
+  checkNames,
+  custodyErrors,
+  type FinishedSignature,
+  type Refusal,
+  type SignRequest,
+} from '#custody/protocol';
 import { readOpenAnswer, readStepAnswer } from './answers.ts';
 import { allSettledOrThrow, relayRounds } from './relay.ts';
 import type { SignerTransport } from './transport.ts';
@@ -30,10 +36,11 @@ export function absenceOf(party: number, error: unknown): Absence {
   if (!isStrongroomError(error) || error.code === 'CUSTODY_SIGNER_UNREACHABLE')
     return { kind: 'unreachable', party, reason };
   const { check, reason: refusedFor } = error.details;
-  if (error.code === 'CUSTODY_REFUSED' && typeof check === 'string' && typeof refusedFor === 'string')
+  const known = checkNames.find((name) => name === check);
+  if (error.code === 'CUSTODY_REFUSED' && known !== undefined && typeof refusedFor === 'string')
     return {
       kind: 'refused',
-      refusal: { check: check as Refusal['check'], reason: refusedFor, message: error.message, party },
+      refusal: { check: known, reason: refusedFor, message: error.message, party },
     };
   return { kind: 'unwilling', party, reason: `${error.code}: ${reason}` };
 }

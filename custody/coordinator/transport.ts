@@ -7,6 +7,8 @@ const fail = errorsOf(custodyErrors);
 
 /** A round of a key ceremony on a loaded machine; a signing step takes 20 ms. */
 const timeoutMs = { dkg: 120_000, other: 10_000 } as const;
+/** What is kept of a text in a co-signer's error; it goes into our logs and cases, and the co-signer may be hostile. */
+const errorTextCharactersMax = 2_000;
 /** Kept connections per co-signer: as many signatures in flight as one core can serve. */
 const socketsMax = 64;
 
@@ -31,14 +33,13 @@ function errorOf(party: number, text: string): StrongroomError {
   if (!parsed.success)
     return fail('CUSTODY_SIGNER_UNREACHABLE', `party ${party} gave no error code`, { party });
   const { code, message } = parsed.data;
-  const details = Object.fromEntries(
-    Object.entries(parsed.data.details).filter(
-      (entry): entry is [string, string | number | boolean] =>
-        typeof entry[1] === 'string' || typeof entry[1] === 'number' || typeof entry[1] === 'boolean',
-    ),
-  );
+  const details: Record<string, string | number | boolean> = {};
+  for (const [name, value] of Object.entries(parsed.data.details)) {
+    if (typeof value === 'string') details[name] = value.slice(0, errorTextCharactersMax);
+    else if (typeof value === 'number' || typeof value === 'boolean') details[name] = value;
+  }
   const definition = Object.hasOwn(codeDefinitions, code) ? codeDefinitions[code] : undefined;
-  return new StrongroomError(code, message, {
+  return new StrongroomError(code, message.slice(0, errorTextCharactersMax), {
     kind: definition?.kind ?? 'aborted',
     // `party` in the details may name the blamed one; `signer` is who says so.
     details: { party, ...details, signer: party },
