@@ -10,6 +10,7 @@ import {
   balance,
   type DemoContext,
   freshAddress,
+  readWithdrawal,
   requestWithdrawal,
   waitForWithdrawal,
 } from '../../infra/dev/demo/context.ts';
@@ -205,4 +206,18 @@ export async function expectInvariants(suite: FaultSuite): Promise<void> {
 export async function available(suite: FaultSuite): Promise<{ available: bigint; held: bigint }> {
   const now = await balance(suite.context);
   return { available: BigInt(now.available), held: BigInt(now.held) };
+}
+
+/** Waits for the end through an outage: what the api answers meanwhile does not count, what it never answers does. */
+export async function untilFinalThroughOutage(suite: FaultSuite, paid: Paid): Promise<void> {
+  const { node } = suite.context;
+  await until(
+    `withdrawal ${paid.id} to be FINAL after the outage`,
+    async () => {
+      await node.mine(1);
+      const found = await readWithdrawal(suite.context, paid.id).catch(() => undefined);
+      return found?.state === 'FINAL' ? found : undefined;
+    },
+    { timeoutMs: 60_000, everyMs: 200 },
+  );
 }
