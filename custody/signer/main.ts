@@ -133,7 +133,6 @@ function contextOf(
     log,
     clock,
     random: { bytes: (length) => randomBytes(length) },
-    pausedUntilMs: new Map(),
   };
 }
 

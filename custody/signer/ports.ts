@@ -63,6 +63,8 @@ export interface SessionGuard {
   consume(id: string): boolean;
   ban(party: number, reason: string): void;
   isBanned(party: number): boolean;
-  /** Counts a recoverable abort blamed on a party; false once the limit per hour is passed. */
-  recordAbort(party: number): boolean;
+  /** Counts a recoverable abort blamed on a party. */
+  recordAbort(party: number): void;
+  /** Whether the party's aborts of the last hour are above the limit: no session with it is opened or started. */
+  isPaused(party: number): boolean;
 }

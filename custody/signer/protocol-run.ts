@@ -12,7 +12,7 @@ import {
   type StepResult,
 } from '#mpc/contract';
 import type { EnvelopeChannel, OpenedEnvelope, Place } from './envelope.ts';
-import { abortPauseMs, assertNoneBanned, type SessionContext } from './session-context.ts';
+import { assertNoneBanned, type SessionContext } from './session-context.ts';
 
 const fail = errorsOf(custodyErrors);
 
@@ -63,8 +63,7 @@ function judge(context: SessionContext, error: unknown, counterparties: readonly
   const party = named === 0 && counterparties.length === 1 && only !== undefined ? only : named;
   const banned = error.details['ban'] === true && named !== 0;
   if (banned) context.guard.ban(party, error.message);
-  else if (party !== 0 && !context.guard.recordAbort(party))
-    context.pausedUntilMs.set(party, context.clock.nowMs() + abortPauseMs);
+  else if (party !== 0) context.guard.recordAbort(party);
   context.log.warn({ party, banned, err: error }, 'protocol aborted');
   return fail('CUSTODY_SESSION_ABORTED', error.message, { party, banned }, error);
 }

@@ -33,12 +33,7 @@ export interface SessionContext {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** Parties that aborted too often, and until when (Unix ms) no session with them is opened. */
-  readonly pausedUntilMs: Map<number, number>;
 }
-
-/** What a party that passes the abort limit has to wait, as long as the limit's own window. */
-export const abortPauseMs = 3_600_000;
 
 /**
  * Guard rail 5. A ban holds for what is under way too: each session with a banned party would be one more attempt.
@@ -58,7 +53,7 @@ export function assertNoneBanned({ identity, guard }: SessionContext, parties: r
  * @throws CUSTODY_REQUEST_INVALID, CUSTODY_BANNED, CUSTODY_SESSIONS_LIMITED
  */
 export function assertParticipants(context: SessionContext, participants: readonly number[]): void {
-  const { committee, identity, members } = context;
+  const { committee, identity, members, guard } = context;
   const ascending = participants.every(
     (party, index) => index === 0 || party > (participants[index - 1] ?? 0),
   );
@@ -70,7 +65,7 @@ export function assertParticipants(context: SessionContext, participants: readon
   for (const party of participants) {
     if (!members.has(party))
       throw fail('CUSTODY_REQUEST_INVALID', `party ${party} is not in the committee`, { party });
-    if ((context.pausedUntilMs.get(party) ?? 0) > context.clock.nowMs())
+    if (guard.isPaused(party))
       throw fail('CUSTODY_SESSIONS_LIMITED', `party ${party} has aborted too often`, { party });
   }
   assertNoneBanned(context, participants);

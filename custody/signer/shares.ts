@@ -118,6 +118,8 @@ export function openSessionGuard(store: SignerStore, log: DecisionLog, clock: Cl
   const consumed = store.table<{ at: number }>('consumed');
   const bans = store.table<{ reason: string; at: number }>('bans');
   const aborts = store.table<{ times: readonly number[] }>('aborts');
+  const recentAborts = (party: number) =>
+    (aborts.get(party)?.times ?? []).filter((at) => at > clock.nowMs() - hourMs);
   return {
     consume: (id) =>
       store.transact(() => {
@@ -133,13 +135,11 @@ export function openSessionGuard(store: SignerStore, log: DecisionLog, clock: Cl
       });
     },
     isBanned: (party) => bans.get(party) !== undefined,
-    recordAbort: (party) =>
+    recordAbort(party) {
       store.transact(() => {
-        const now = clock.nowMs();
-        const recent = (aborts.get(party)?.times ?? []).filter((at) => at > now - hourMs);
-        const times = [...recent, now].slice(-(abortsPerHourMax + 1));
-        aborts.put(party, { times });
-        return times.length <= abortsPerHourMax;
-      }),
+        aborts.put(party, { times: [...recentAborts(party), clock.nowMs()].slice(-(abortsPerHourMax + 1)) });
+      });
+    },
+    isPaused: (party) => recentAborts(party).length > abortsPerHourMax,
   };
 }

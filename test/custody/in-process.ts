@@ -33,7 +33,6 @@ export function openInProcess(coSigners: CoSigners, party: number, engine: Thres
     log: createLogger(`signer-${party}`, { level: 'silent' }),
     clock,
     random,
-    pausedUntilMs: new Map(),
   };
   return { context, coSigner };
 }

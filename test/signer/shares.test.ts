@@ -184,13 +184,16 @@ describe('one-time ids, bans and aborts', () => {
     expect(bans.map(({ body }) => body)).toEqual([{ party: 2, reason: 'proved a cheat' }]);
   });
 
-  it('aborts are counted per party and hour', async () => {
+  it('aborts are counted per party and hour, over a restart', async () => {
     const fixture = openFixture();
-    const { guard } = fixture.coSigner;
-    for (let i = 0; i < abortsPerHourMax; i++) expect(guard.recordAbort(2)).toBe(true);
-    expect(guard.recordAbort(2)).toBe(false);
-    expect(guard.recordAbort(3)).toBe(true);
+    for (let i = 0; i < abortsPerHourMax; i++) fixture.coSigner.guard.recordAbort(2);
+    expect(fixture.coSigner.guard.isPaused(2)).toBe(false);
+    fixture.coSigner.guard.recordAbort(2);
+    const { guard } = (await fixture.reopen()).coSigner;
+    expect([guard.isPaused(2), guard.isPaused(3)]).toEqual([true, false]);
     fixture.clock.advance(3_600_001);
-    expect(guard.recordAbort(2)).toBe(true);
+    expect(guard.isPaused(2)).toBe(false);
+    guard.recordAbort(2);
+    expect(guard.isPaused(2)).toBe(false);
   });
 });
