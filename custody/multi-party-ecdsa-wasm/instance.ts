@@ -36,12 +36,7 @@ export type CallOutcome =
 /** A number goes as it is; bytes become (pointer, length) of a copy in linear memory. */
 export type CallArgument = number | Uint8Array;
 
-export type ModuleFunction =
-  | 'ecdsa_dkg_new'
-  | 'ecdsa_sign_new'
-  | 'ecdsa_share_info'
-  | 'mpc_session_step'
-  | 'mpc_session_free';
+export type ModuleFunction = 'ecdsa_dkg_new' | 'ecdsa_sign_new' | 'ecdsa_share_info' | 'mpc_session_step';
 
 type Exported = (...args: number[]) => number;
 

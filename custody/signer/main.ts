@@ -19,7 +19,7 @@ import { createLogger, type Logger } from '#infra/log';
 import { createDkls23Engine } from '#mpc';
 import type { ThresholdEcdsaEngine } from '#mpc/contract';
 import { type CoSigner, openCoSigner } from './co-signer.ts';
-import { loadSignerConfig, readDocument, type SignerConfig } from './config.ts';
+import { assertStartAllowed, loadSignerConfig, readDocument, type SignerConfig } from './config.ts';
 import { type Identity, openCommittee, openIdentity } from './identity.ts';
 import { openSealer } from './sealing.ts';
 import { createSignerServer, type SignerOperations } from './server.ts';
@@ -141,6 +141,8 @@ async function serve(config: SignerConfig, log: Logger): Promise<void> {
   const { dev, acceptUnauditedEcdsaEngine: acceptUnaudited, engineThreads: threads, party } = config;
   if (dev) armFailpoints(process.env);
   const engine = await createDkls23Engine({ threads, acceptUnaudited, dev });
+  // Whatever engine stands here: the configuration's own word for it is asked again.
+  assertStartAllowed(config, engine);
   const coSigner = openCoSigner(config, { clock, logger: log });
   const identity = openIdentity({ file: identityFile(config), party, sealer: coSigner.sealer });
   const context = contextOf(coSigner, identity, engine, log);

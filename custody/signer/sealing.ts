@@ -40,8 +40,6 @@ export interface Sealer {
   seal(plaintext: Uint8Array, associated: JsonValue): SealedValue;
   /** @throws CUSTODY_STORE_CORRUPT when key, associated data or ciphertext is not the one sealed */
   open(sealed: SealedValue, associated: JsonValue): Uint8Array;
-  /** A key of its own for another purpose (the identity file), 32 bytes; RFC 5869. */
-  deriveKey(purpose: string): Uint8Array;
   /** Authenticates a value that is not secret, hex. */
   tag(value: JsonValue): string;
   /** @throws CUSTODY_STORE_CORRUPT */
@@ -101,9 +99,8 @@ function keyEncryptionKey(config: SignerConfig, store: SignerStore): Buffer {
 /** @throws CUSTODY_CONFIG_INVALID for a missing, weak or readable key file; CUSTODY_STORE_CORRUPT for the wrong key */
 export function openSealer(config: SignerConfig, store: SignerStore): Sealer {
   const kek = keyEncryptionKey(config, store);
-  const derive = (purpose: string) =>
-    Buffer.from(hkdfSync('sha256', kek, Buffer.alloc(0), `strongroom/${purpose}/v1`, keyBytes));
-  const tagKey = derive('store-tag');
+  // A key of its own, so that no key has two uses; RFC 5869.
+  const tagKey = Buffer.from(hkdfSync('sha256', kek, Buffer.alloc(0), 'strongroom/store-tag/v1', keyBytes));
 
   const sealer: Sealer = {
     seal(plaintext, associated) {
@@ -132,7 +129,6 @@ export function openSealer(config: SignerConfig, store: SignerStore): Sealer {
         );
       }
     },
-    deriveKey: derive,
     tag: (value) => createHmac('sha256', tagKey).update(canonicalJson(value)).digest('hex'),
     checkTag(value, tag) {
       const expected = Buffer.from(sealer.tag(value), 'hex');
