@@ -39,6 +39,7 @@ export {
   recordDead,
   recordFinal,
   recordMined,
+  releaseConflictSet,
   reserveConflictSet,
   unmine,
 } from './store/outgoing.ts';

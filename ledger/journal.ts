@@ -188,16 +188,24 @@ export function withdrawalReleased(line: {
 /** Who pays a network fee: one conflict set of a batch, a withdrawal or a sweep has one fee line, over all its attempts. */
 export type FeeOwner = Id<'bat'> | Id<'wd'> | Id<'swp'>;
 
+/** Which reservation of the owner's fee is meant: 0 the first, one more after each that was released. */
+interface FeeRound {
+  readonly round?: number;
+}
+const feeStep = (step: string, round = 0): string => (round === 0 ? step : `${round}/${step}`);
+
 /** Pending at the cap, before signing: debit house:network-fee, credit the mirror of the paying address. */
-export function networkFeeReserve(line: {
-  readonly feeOwner: FeeOwner;
-  readonly payer: PayingMirror;
-  readonly cap: Amount;
-  readonly at?: number;
-}): TransferCommand[] {
+export function networkFeeReserve(
+  line: FeeRound & {
+    readonly feeOwner: FeeOwner;
+    readonly payer: PayingMirror;
+    readonly cap: Amount;
+    readonly at?: number;
+  },
+): TransferCommand[] {
   return [
     {
-      id: transferIdOf(line.feeOwner, 'fee'),
+      id: transferIdOf(line.feeOwner, feeStep('fee', line.round)),
       kind: 'pending',
       debit: houseNetworkFee,
       credit: line.payer,
@@ -210,16 +218,18 @@ export function networkFeeReserve(line: {
 }
 
 /** Posts the actual fee and releases the rest of the cap. */
-export function networkFeePaid(line: {
-  readonly feeOwner: FeeOwner;
-  readonly fee: Amount;
-  readonly at?: number;
-}): TransferCommand[] {
+export function networkFeePaid(
+  line: FeeRound & {
+    readonly feeOwner: FeeOwner;
+    readonly fee: Amount;
+    readonly at?: number;
+  },
+): TransferCommand[] {
   return [
     {
-      id: transferIdOf(line.feeOwner, `fee-${resolvedStep}`),
+      id: transferIdOf(line.feeOwner, feeStep(`fee-${resolvedStep}`, line.round)),
       kind: 'post-pending',
-      pendingId: transferIdOf(line.feeOwner, 'fee'),
+      pendingId: transferIdOf(line.feeOwner, feeStep('fee', line.round)),
       amount: line.fee,
       code: 'network-fee',
       reference: line.feeOwner,
@@ -229,15 +239,17 @@ export function networkFeePaid(line: {
 }
 
 /** Voids the reserved fee: nothing was mined and nothing can be any more. */
-export function networkFeeReleased(line: {
-  readonly feeOwner: FeeOwner;
-  readonly at?: number;
-}): TransferCommand[] {
+export function networkFeeReleased(
+  line: FeeRound & {
+    readonly feeOwner: FeeOwner;
+    readonly at?: number;
+  },
+): TransferCommand[] {
   return [
     {
-      id: transferIdOf(line.feeOwner, `fee-${resolvedStep}`),
+      id: transferIdOf(line.feeOwner, feeStep(`fee-${resolvedStep}`, line.round)),
       kind: 'void-pending',
-      pendingId: transferIdOf(line.feeOwner, 'fee'),
+      pendingId: transferIdOf(line.feeOwner, feeStep('fee', line.round)),
       code: 'network-fee',
       reference: line.feeOwner,
       ...when(line.at),

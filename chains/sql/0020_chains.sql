@@ -33,15 +33,16 @@ CREATE TABLE chains.sender (
   PRIMARY KEY (chain, sender)
 );
 
--- One intent, one conflict set, in both directions.
+-- One intent, one conflict set, in both directions, among the rows that are not released. A released row is history: its
+-- nonce was given back before anything was built for it (docs/decisions/0014).
 CREATE TABLE chains.outgoing (
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   chain        text   NOT NULL,
   sender       text   NOT NULL,
   nonce        bigint NOT NULL CHECK (nonce >= 0),
-  intent_id    text   NOT NULL UNIQUE CHECK (intent_id <> ''),
+  intent_id    text   NOT NULL CHECK (intent_id <> ''),
   state        text   NOT NULL DEFAULT 'reserved'
-               CHECK (state IN ('reserved', 'signed', 'broadcast', 'mined', 'final', 'dead')),
+               CHECK (state IN ('reserved', 'signed', 'broadcast', 'mined', 'final', 'dead', 'released')),
   mined_tx_id  text,
   block_hash   text,
   block_height bigint CHECK (block_height >= 0),
@@ -49,12 +50,15 @@ CREATE TABLE chains.outgoing (
   fee_units    numeric(78, 0) CHECK (fee_units >= 0),
   created_at   timestamptz NOT NULL DEFAULT now(),
   updated_at   timestamptz NOT NULL DEFAULT now(),
-  UNIQUE (chain, sender, nonce),
   FOREIGN KEY (chain, sender) REFERENCES chains.sender (chain, sender),
   CHECK ((state IN ('mined', 'final')) = (mined_tx_id IS NOT NULL)),
   CHECK (num_nulls(mined_tx_id, block_hash, block_height, succeeded, fee_units) IN (0, 5))
 );
-CREATE INDEX outgoing_open ON chains.outgoing (chain, sender, nonce) WHERE state NOT IN ('final', 'dead');
+CREATE UNIQUE INDEX outgoing_intent ON chains.outgoing (intent_id) WHERE state <> 'released';
+CREATE UNIQUE INDEX outgoing_nonce ON chains.outgoing (chain, sender, nonce) WHERE state <> 'released';
+CREATE INDEX outgoing_open ON chains.outgoing (chain, sender, nonce)
+  WHERE state NOT IN ('final', 'dead', 'released');
+CREATE INDEX outgoing_released ON chains.outgoing (chain, sender, nonce) WHERE state = 'released';
 
 -- Every transaction ever built for a conflict set; any one that was signed may be the one that is mined.
 CREATE TABLE chains.attempt (
@@ -100,3 +104,33 @@ BEGIN
 END $$;
 CREATE TRIGGER attempt_bytes_are_fixed BEFORE UPDATE OR DELETE ON chains.attempt
   FOR EACH ROW EXECUTE FUNCTION chains.attempt_bytes_are_fixed();
+
+-- A nonce is given back only while nothing was built for it, and for good.
+CREATE FUNCTION chains.outgoing_release_is_unused_and_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    RAISE EXCEPTION 'chains.outgoing rows are never deleted';
+  END IF;
+  IF OLD.state = 'released' THEN
+    RAISE EXCEPTION 'nonce % of % was released by %', OLD.nonce, OLD.sender, OLD.intent_id;
+  END IF;
+  IF NEW.state = 'released' AND (OLD.state <> 'reserved' OR EXISTS
+      (SELECT 1 FROM chains.attempt WHERE outgoing_id = OLD.id)) THEN
+    RAISE EXCEPTION '% has attempts and keeps its nonce', OLD.intent_id;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER outgoing_release_is_unused_and_final BEFORE UPDATE OR DELETE ON chains.outgoing
+  FOR EACH ROW EXECUTE FUNCTION chains.outgoing_release_is_unused_and_final();
+
+-- The lock makes an attempt and a release wait for each other; the reference alone would not.
+CREATE FUNCTION chains.attempt_needs_its_nonce() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM chains.outgoing WHERE id = NEW.outgoing_id AND state <> 'released' FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the nonce of attempt % was released', NEW.id;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER attempt_needs_its_nonce BEFORE INSERT ON chains.attempt
+  FOR EACH ROW EXECUTE FUNCTION chains.attempt_needs_its_nonce();

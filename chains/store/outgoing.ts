@@ -1,5 +1,6 @@
 /**
- * Conflict sets: one intent, one nonce, in both directions, reserved before anything is built. All writes run in the
+ * Conflict sets: one intent, one nonce, in both directions, reserved before anything is built, and given back only while
+ * nothing was built. All writes run in the
  * caller's transaction; every function may run again with the same arguments.
  */
 import { errorsOf, invariant } from '#core/errors';
@@ -72,10 +73,12 @@ const outgoingOfRow = (row: OutgoingRow): Outgoing => ({
   mined: minedOf(row),
 });
 
+/** What the intent holds now; a nonce it has given back is not its any more. */
 export async function outgoingOf(db: Queryable, intentId: string): Promise<Outgoing | undefined> {
-  const { rows } = await db.query<OutgoingRow>('SELECT * FROM chains.outgoing WHERE intent_id = $1', [
-    intentId,
-  ]);
+  const { rows } = await db.query<OutgoingRow>(
+    `SELECT * FROM chains.outgoing WHERE intent_id = $1 AND state <> 'released'`,
+    [intentId],
+  );
   return rows[0] === undefined ? undefined : outgoingOfRow(rows[0]);
 }
 
@@ -93,14 +96,14 @@ export async function outgoingOfTransaction(
   return rows[0] === undefined ? undefined : outgoingOfRow(rows[0]);
 }
 
-/** Conflict sets of a sender that are neither final nor dead, by nonce. */
+/** Conflict sets of a sender that are neither final, dead nor released, by nonce. */
 export async function openOutgoings(
   db: Queryable,
   chain: ChainId,
   sender: string,
 ): Promise<readonly Outgoing[]> {
   const { rows } = await db.query<OutgoingRow>(
-    `SELECT * FROM chains.outgoing WHERE chain = $1 AND sender = $2 AND state NOT IN ('final', 'dead')
+    `SELECT * FROM chains.outgoing WHERE chain = $1 AND sender = $2 AND state NOT IN ('final', 'dead', 'released')
       ORDER BY nonce`,
     [chain, sender],
   );
@@ -117,7 +120,26 @@ export interface Reservation {
 }
 
 /**
- * The nonce of the intent; the same one on every call. The sender's row is locked until the transaction ends, so that a
+ * The lowest nonce that was given back and that nobody holds. One below the chain's own count was used by a transaction
+ * that we did not send: the watcher reports that one as a payment without an intent.
+ */
+async function releasedNonce(
+  tx: Tx,
+  { chain, sender, chainNonce }: Reservation,
+): Promise<number | undefined> {
+  const { rows } = await tx.query<{ nonce: string }>(
+    `SELECT nonce FROM chains.outgoing r WHERE chain = $1 AND sender = $2 AND nonce >= $3 AND state = 'released'
+        AND NOT EXISTS (SELECT 1 FROM chains.outgoing o WHERE o.chain = r.chain AND o.sender = r.sender
+                          AND o.nonce = r.nonce AND o.state <> 'released')
+      ORDER BY nonce LIMIT 1`,
+    [chain, sender, chainNonce],
+  );
+  return rows[0] === undefined ? undefined : countOf(rows[0].nonce);
+}
+
+/**
+ * The nonce of the intent; the same one on every call until it is given back. Nonces that were given back are taken
+ * first, so that none of them holds up the ones above it. The sender's row is locked until the transaction ends, so that a
  * reservation that is rolled back leaves no gap.
  * @throws CHAINS_CONFLICT_SET_TAKEN when the intent holds a conflict set of another chain or sender
  * @throws CHAINS_HALTED
@@ -144,7 +166,8 @@ export async function reserveConflictSet(tx: Tx, reservation: Reservation): Prom
     });
   }
   await assertNotHalted(tx, chain);
-  const nonce = Math.max(countOf(onlyRow(locked.rows, 'sender').next_nonce), chainNonce);
+  const counted = Math.max(countOf(onlyRow(locked.rows, 'sender').next_nonce), chainNonce);
+  const nonce = (await releasedNonce(tx, reservation)) ?? counted;
   const inserted = await tx.query(
     `INSERT INTO chains.outgoing (chain, sender, nonce, intent_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
     [chain, sender, nonce, intentId],
@@ -158,15 +181,41 @@ export async function reserveConflictSet(tx: Tx, reservation: Reservation): Prom
   await tx.query('UPDATE chains.sender SET next_nonce = $3 WHERE chain = $1 AND sender = $2', [
     chain,
     sender,
-    nonce + 1,
+    Math.max(counted, nonce + 1),
   ]);
   return { chain, sender, nonce };
+}
+
+/**
+ * Gives the intent's nonce back to the next intent of its sender, if nothing was ever built for it; with a stored attempt
+ * the nonce stays, because signed bytes may exist. Returns whether a nonce was given back. The row is kept as history.
+ *
+ * Why this pays nobody twice: without an attempt the co-signers were never asked, so no bytes of this intent exist; the
+ * old and the new intent share a nonce, of which the chain takes one transaction; and a co-signer that did bind the set
+ * or the intent refuses the other one by its own record (check `conflict`), which stops the payment with a case.
+ */
+export async function releaseConflictSet(tx: Tx, intentId: string): Promise<boolean> {
+  const held = await tx.query<{ id: string; has_attempts: boolean }>(
+    `SELECT id, EXISTS (SELECT 1 FROM chains.attempt a WHERE a.outgoing_id = o.id) AS has_attempts
+       FROM chains.outgoing o WHERE intent_id = $1 AND state <> 'released'`,
+    [intentId],
+  );
+  const row = held.rows[0];
+  // Looked at without a lock first: whoever records what was mined locks the nonce before the payment, callers after it.
+  if (row === undefined || row.has_attempts) return false;
+  await tx.query('SELECT 1 FROM chains.outgoing WHERE id = $1 FOR UPDATE', [row.id]);
+  const { rowCount } = await tx.query(
+    `UPDATE chains.outgoing SET state = 'released', updated_at = now() WHERE id = $1 AND state = 'reserved'
+        AND NOT EXISTS (SELECT 1 FROM chains.attempt WHERE outgoing_id = $1)`,
+    [row.id],
+  );
+  return rowCount === 1;
 }
 
 /** The row behind an intent, locked. */
 export async function lockOutgoing(tx: Tx, intentId: string): Promise<Outgoing & { readonly rowId: string }> {
   const { rows } = await tx.query<OutgoingRow>(
-    'SELECT * FROM chains.outgoing WHERE intent_id = $1 FOR UPDATE',
+    `SELECT * FROM chains.outgoing WHERE intent_id = $1 AND state <> 'released' FOR UPDATE`,
     [intentId],
   );
   const row = onlyRow(rows, `conflict set of ${intentId}`);

@@ -11,6 +11,7 @@ import {
   recordDead,
   recordFinal,
   recordMined,
+  releaseConflictSet,
   reserveConflictSet,
   saveBuilt,
   saveSigned,
@@ -160,6 +161,104 @@ describe('reserveConflictSet', () => {
     });
     await expect(reserve(newWallet(), intentId())).rejects.toMatchObject({ code: 'CHAINS_HALTED' });
     await run(async (tx) => await liftHalt(tx, scope));
+  });
+});
+
+describe('releaseConflictSet', () => {
+  const release = async (intent: string): Promise<boolean> =>
+    await run(async (tx) => await releaseConflictSet(tx, intent));
+
+  it('hands an unused nonce to the next intent, lowest first, and keeps the history', async () => {
+    const wallet = newWallet();
+    const [first, second, third] = [intentId(), intentId(), intentId()];
+    for (const intent of [first, second, third]) await reserve(wallet, intent);
+    expect(await release(second)).toBe(true);
+    expect(await release(first)).toBe(true);
+    expect(await release(first)).toBe(false);
+    expect(await outgoingOf(pool, first)).toBeUndefined();
+    expect((await reserve(wallet, intentId())).nonce).toBe(0);
+    // Asked again, the intent gets what is free now; once.
+    expect((await reserve(wallet, first)).nonce).toBe(1);
+    expect((await reserve(wallet, first)).nonce).toBe(1);
+    expect((await reserve(wallet, intentId())).nonce).toBe(3);
+    const { rows } = await pool.query<{ nonce: string; state: string }>(
+      'SELECT nonce, state FROM chains.outgoing WHERE sender = $1 ORDER BY id',
+      [wallet.address],
+    );
+    expect(rows.map(({ nonce, state }) => `${nonce} ${state}`)).toEqual([
+      '0 released',
+      '1 released',
+      '2 reserved',
+      '0 reserved',
+      '1 reserved',
+      '3 reserved',
+    ]);
+    expect(await openOutgoings(pool, devChain, wallet.address)).toHaveLength(4);
+  });
+
+  it('gives a released nonce to one of many that ask at once, and the others the next ones', async () => {
+    const wallet = newWallet();
+    const given = intentId();
+    await reserve(wallet, given);
+    await release(given);
+    const sets = await Promise.all(Array.from({ length: 20 }, async () => await reserve(wallet, intentId())));
+    expect(sets.map(({ nonce }) => nonce).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 20 }, (_, i) => i),
+    );
+  });
+
+  it('does not hand out a released nonce that the chain has used in the meantime', async () => {
+    const wallet = newWallet();
+    const given = intentId();
+    await reserve(wallet, given);
+    await release(given);
+    expect((await reserve(wallet, intentId(), 1)).nonce).toBe(1);
+  });
+
+  it('keeps the nonce of an intent with a stored attempt, also against plain SQL', async () => {
+    const wallet = newWallet();
+    const intent = intentId();
+    const unsigned = build(await reserve(wallet, intent));
+    await run(async (tx) => await saveBuilt(tx, { id: attemptId(), intentId: intent, unsigned }));
+    expect(await release(intent)).toBe(false);
+    expect((await outgoingOf(pool, intent))?.conflictSet.nonce).toBe(0);
+    expect((await reserve(wallet, intentId())).nonce).toBe(1);
+    expect(await release((await sentIntent()).intent)).toBe(false);
+    await expect(
+      pool.query(`UPDATE chains.outgoing SET state = 'released' WHERE intent_id = $1`, [intent]),
+    ).rejects.toThrow(/has attempts/);
+  });
+
+  it('lets either the attempt or the release win when both come at once', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const intent = intentId();
+      const unsigned = build(await reserve(newWallet(), intent));
+      const [saved, released] = await Promise.allSettled([
+        run(async (tx) => await saveBuilt(tx, { id: attemptId(), intentId: intent, unsigned })),
+        release(intent),
+      ]);
+      const isReleased = released.status === 'fulfilled' && released.value;
+      expect(isReleased).toBe(saved.status === 'rejected');
+      expect(await attemptsOf(pool, intent)).toHaveLength(isReleased ? 0 : 1);
+    }
+  });
+
+  it('leaves a released row as it is, and lets nothing be built for it', async () => {
+    const wallet = newWallet();
+    const intent = intentId();
+    const unsigned = build(await reserve(wallet, intent));
+    await release(intent);
+    for (const statement of [
+      `UPDATE chains.outgoing SET state = 'reserved' WHERE intent_id = $1`,
+      'DELETE FROM chains.outgoing WHERE intent_id = $1',
+      `INSERT INTO chains.attempt (id, outgoing_id, chain, unsigned, recipient, units, gas_limit, max_fee_per_gas,
+         max_priority_fee_per_gas) SELECT 'att_x', id, chain, '02', sender, 1, 1, 1, 1 FROM chains.outgoing
+         WHERE intent_id = $1`,
+    ])
+      await expect(pool.query(statement, [intent])).rejects.toThrow(/released|never deleted/);
+    await expect(
+      run(async (tx) => await saveBuilt(tx, { id: attemptId(), intentId: intent, unsigned })),
+    ).rejects.toThrow(/conflict set of/);
   });
 });
 
