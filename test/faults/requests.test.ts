@@ -274,7 +274,7 @@ describe('approvals', () => {
       await signApproval(context, paid.id, approvalBy('ben'));
       await untilFinal(suite, paid);
       await expectPaidOnce(suite, paid);
-      await expectAttemptsKept(paid.id, 10);
+      await expectAttemptsKept(paid.id, 9);
       await api.call('trading', 'POST', `/v1/withdrawals/${other.id}/cancel`);
     },
     scenarioTimeoutMs,
