@@ -64,6 +64,7 @@ export class KeyCeremonies {
       request,
       own,
       ceremony: undefined,
+      isStarted: () => session.ceremony !== undefined,
       dispose: (reason) => {
         session.ceremony?.dispose();
         this.#context.log.info({ session: id, wallet: request.wallet, reason }, 'key ceremony ended');

@@ -9,7 +9,7 @@ import { custodyErrors } from '#custody/protocol';
 const fail = errorsOf(custodyErrors);
 
 /** A signing instance takes 2.5 MiB and 30 ms of CPU: 64 in flight are two seconds of work on one core. */
-const sessionsMax = 64;
+export const sessionsMax = 64;
 /** Ids that ended are remembered this often, so that a repeated one is refused; joint ids protect beyond that. */
 const endedIdsMax = 4096;
 
@@ -17,6 +17,8 @@ export interface Session {
   readonly id: string;
   /** Milliseconds without a request after which it ends. */
   readonly idleMsMax: number;
+  /** Until then nothing was promised to anybody, and the session may give way to a newer one. */
+  readonly isStarted: () => boolean;
   /** Destroys the instance and its secrets; called once, however the session ends. */
   readonly dispose: (reason: string) => void;
 }
@@ -44,13 +46,21 @@ export class SessionRegistry<S extends Session> {
     this.endIdle();
     if (this.#live.has(id) || this.#endedIds.has(id))
       throw fail('CUSTODY_SESSION_CONFLICT', `session ${id} was used before`, { session: id });
-    if (this.#live.size >= sessionsMax)
+    if (this.#live.size >= sessionsMax && this.#oldestUnstarted() === undefined)
       throw fail('CUSTODY_SESSIONS_LIMITED', `${sessionsMax} sessions are open`, { sessionsMax });
   }
 
   add(session: S): void {
     this.assertMayOpen(session.id);
+    // Where one of a quorum refuses, the others are left with an open session: they must not block those that follow.
+    const oldest = this.#live.size >= sessionsMax ? this.#oldestUnstarted() : undefined;
+    if (oldest !== undefined) this.end(oldest, 'it made room for a newer one');
     this.#live.set(session.id, { session, lastUsedMs: this.#clock.nowMs(), busy: false });
+  }
+
+  #oldestUnstarted(): string | undefined {
+    for (const [id, { session, busy }] of this.#live) if (!busy && !session.isStarted()) return id;
+    return undefined;
   }
 
   /**

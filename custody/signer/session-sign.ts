@@ -82,6 +82,7 @@ export class SigningSessions {
       own,
       run: undefined,
       concluded: false,
+      isStarted: () => session.run !== undefined,
       dispose: (reason) => {
         session.run?.dispose();
         if (session.run !== undefined) this.#conclude(session, false, reason);
