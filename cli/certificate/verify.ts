@@ -4,12 +4,15 @@
  * block, and whose keys the co-signers' are) is reported as a claim, never as proven.
  */
 import { readSignedTransaction, type SignedContent } from '#chains';
-import { hashJson } from '#core/canonical-json';
+import { hashJson, type JsonValue } from '#core/canonical-json';
 import { messageOf } from '#core/errors';
+import { derivedId } from '#core/ids';
 import { childPublicKey, verifyStatements } from '#custody';
 import type { CommitteeFile } from '#custody/protocol';
 import { evaluate, intentDefect, intentUnits, judgeApprovals, policyInputOf } from '#policies';
+import { demand } from './demand.ts';
 import type { CertificateDocument } from './document.ts';
+import { checkJournal } from './journal.ts';
 
 export type Verdict = 'proven' | 'false' | 'claim';
 export interface CertificateCheck {
@@ -32,9 +35,6 @@ function check(name: string, prove: () => string): CertificateCheck {
     return { name, verdict: 'false', detail: messageOf(error) };
   }
 }
-function demand(condition: boolean, otherwise: string): asserts condition {
-  if (!condition) throw new Error(otherwise);
-}
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
 
 function checkDecision(certificate: CertificateDocument, ownHot: string): string {
@@ -44,6 +44,10 @@ function checkDecision(certificate: CertificateDocument, ownHot: string): string
   const input = policyInputOf(intent, { roster, tier: 'hot', isOwnHot: (address) => address === ownHot });
   const decision = evaluate(policy, input);
   demand(decision.outcome === 'allow', `the policy denies this intent by ${decision.rules.join(', ')}`);
+  demand(
+    hashJson(certificate.decision as JsonValue) === hashJson(decision),
+    'the policy decides otherwise than the certificate says',
+  );
   const judgement = judgeApprovals({
     approvals: certificate.approvals,
     intent,
@@ -55,9 +59,23 @@ function checkDecision(certificate: CertificateDocument, ownHot: string): string
   });
   const missing = Object.entries(judgement.missing).map(([group, count]) => `${count} of ${group}`);
   demand(missing.length === 0, `approvals missing: ${missing.join(', ')}`);
+  const [defect] = judgement.defects;
+  demand(
+    defect === undefined,
+    `the approval of ${defect?.approver ?? ''} does not count: ${defect?.defect ?? ''}`,
+  );
   demand(judgement.rejectedBy.length === 0, `rejected by ${judgement.rejectedBy.join(', ')}`);
   const people = Object.values(judgement.counted).flat();
   return `allowed by ${decision.rules.join(', ')}; ${people.length === 0 ? 'no approval needed' : `approved by ${people.join(', ')}`}`;
+}
+
+function checkWithdrawal(certificate: CertificateDocument): string {
+  const { intent } = certificate.intent;
+  const { withdrawalId, wallet } = certificate;
+  demand(intent.purpose === withdrawalId, `the intent is for ${intent.purpose}`);
+  demand(intent.id === derivedId('int', withdrawalId), 'the intent has the id of another withdrawal');
+  demand(intent.conflictScope === wallet.id, `the intent pays from ${intent.conflictScope}`);
+  return `${withdrawalId} from ${wallet.id}`;
 }
 
 function checkTransaction(certificate: CertificateDocument, content: SignedContent): string {
@@ -71,28 +89,6 @@ function checkTransaction(certificate: CertificateDocument, content: SignedConte
   demand(content.units === intentUnits(intent), `the bytes pay ${content.units.toString()} units`);
   demand(content.maxCostUnits <= BigInt(intent.feeCap.units), 'the fee can exceed the cap');
   return `${content.units.toString()} units to ${content.to}, nonce ${content.nonce}`;
-}
-
-function checkJournal(certificate: CertificateDocument): string {
-  const { intent } = certificate.intent;
-  // Pending lines are reservations at their cap; what counts is what was posted.
-  const legs = (code: string) =>
-    certificate.journal.filter((leg) => leg.code === code && leg.kind === 'post-pending');
-  const paid = legs('withdrawal-paid');
-  const fee = legs('network-fee');
-  const leg = paid[0];
-  demand(paid.length === 1 && leg !== undefined, `${paid.length} entries pay the withdrawal, 1 expected`);
-  demand(
-    leg.asset === intent.asset && leg.units === intentUnits(intent).toString(),
-    'the entry has another amount',
-  );
-  demand(/^customer:acc_[^:]+:main$/.test(leg.debit), `the entry debits ${leg.debit}`);
-  demand(leg.credit === `chain:hot:${certificate.wallet.id}`, `the entry credits ${leg.credit}`);
-  demand(
-    fee.length === 1 && fee[0]?.units === certificate.inclusion.feeUnits,
-    'the network fee in the journal is not the fee claimed',
-  );
-  return `${leg.debit} -> ${leg.credit}, fee ${certificate.inclusion.feeUnits}`;
 }
 
 function checkKeys(certificate: CertificateDocument, context: VerificationContext): CertificateCheck {
@@ -125,6 +121,7 @@ export function verifyCertificate(
       );
       return certificate.intentHash;
     }),
+    check('withdrawal', () => checkWithdrawal(certificate)),
     check('policy-hash', () => {
       demand(
         hashJson(certificate.policy.document) === certificate.policy.hash,
@@ -167,6 +164,13 @@ interface NodeReceipt {
   readonly effectiveGasPrice: string;
 }
 
+interface NodeAnswer {
+  readonly result?: NodeReceipt | null;
+  readonly error?: { readonly message: string };
+}
+/** A node far away answers within a second or two; a person waits here. */
+const nodeTimeoutMs = 15_000;
+
 /** Asks a node whether it has the transaction in the claimed block, with the claimed fee. Plain JSON-RPC. */
 export async function verifyInclusion(
   certificate: CertificateDocument,
@@ -186,9 +190,11 @@ export async function verifyInclusion(
         method: 'eth_getTransactionReceipt',
         params: [transaction.txId],
       }),
+      signal: AbortSignal.timeout(nodeTimeoutMs),
     });
-    const { result } = (await answer.json()) as { result: NodeReceipt | null };
-    demand(result !== null, 'the node does not know the transaction');
+    const { result, error } = (await answer.json()) as NodeAnswer;
+    demand(error === undefined, `the node answers: ${error?.message ?? ''}`);
+    demand(result !== null && result !== undefined, 'the node does not know the transaction');
     demand(result.status === '0x1', 'the transaction was reverted');
     demand(result.blockHash === inclusion.blockHash, `the node has it in block ${result.blockHash}`);
     demand(Number.parseInt(result.blockNumber, 16) === inclusion.height, 'the node has it at another height');
