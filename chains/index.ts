@@ -15,6 +15,7 @@ export {
   type AttemptId,
   attempt,
   attemptsOf,
+  isCancel,
   markBroadcast,
   saveBuilt,
   saveSigned,

@@ -74,6 +74,10 @@ function attemptOfRow(row: AttemptRow): Attempt {
   };
 }
 
+/** Spends the conflict set on nothing: no value, to the sender itself. */
+export const isCancel = (unsigned: UnsignedTransaction): boolean =>
+  unsigned.units === 0n && unsigned.to === unsigned.sender;
+
 const selectAttempt = `SELECT a.*, o.intent_id, o.sender, o.nonce
   FROM chains.attempt a JOIN chains.outgoing o ON o.id = a.outgoing_id`;
 
@@ -116,10 +120,9 @@ export async function saveBuilt(
     'an attempt must use the conflict set of its intent',
     { intentId, nonce: conflictSet.nonce },
   );
-  const isCancel = unsigned.units === 0n && unsigned.to === unsigned.sender;
   const paid = (await attemptsOf(tx, intentId)).find(({ unsigned: other }) => other.units > 0n)?.unsigned;
   invariant(
-    isCancel || paid === undefined || (paid.to === unsigned.to && paid.units === unsigned.units),
+    isCancel(unsigned) || paid === undefined || (paid.to === unsigned.to && paid.units === unsigned.units),
     'attempts of one intent pay the same recipient the same amount',
     { intentId },
   );

@@ -32,7 +32,7 @@ interface Ask {
 
 /** @throws WITHDRAWAL_STATE */
 function obligationsOf(row: WithdrawalRow): Obligations {
-  if (row.state !== 'PENDING_APPROVAL' || row.decision?.outcome !== 'allow')
+  if (row.state !== 'PENDING_APPROVAL' || row.ending !== null || row.decision?.outcome !== 'allow')
     throw fail('WITHDRAWAL_STATE', `${row.id} is ${row.state} and waits for no approval`, {
       state: row.state,
     });
@@ -183,7 +183,7 @@ export async function cancelWithdrawal(deps: OperationsDeps, id: string): Promis
     const row = await readWithdrawal(tx, withdrawalId, 'FOR UPDATE');
     if (row.state === 'CANCELLED') return;
     const isCancellable = ['REQUESTED', 'PENDING_APPROVAL', 'APPROVED', 'QUEUED'].includes(row.state);
-    // Once a nonce is reserved a co-signer may have agreed to it: it must be paid under that nonce or end by a person.
+    // Something was built for its nonce and may be signed: it is paid under that nonce, or ends by itself with a cancel.
     if (!isCancellable || row.nonce !== null)
       throw fail('WITHDRAWAL_STATE', `${row.id} is ${row.state} and can no longer be cancelled`, {
         state: row.state,

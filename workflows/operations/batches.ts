@@ -8,10 +8,10 @@ import { enqueue } from '#infra/outbox';
 import { chainHot, networkFeeReserve, type TransferCommand } from '#ledger/contract';
 import { batchRowsMax, outboxTopics, workflowErrors } from '../contract.ts';
 import { haltScopes, type OperationsDeps, type WalletSettings, walletById } from './context.ts';
-import { judgeStored } from './judgement.ts';
-import { endUnpaidUnbooked } from './release.ts';
-import { count, type WithdrawalRow } from './rows.ts';
-import { moveWithdrawal } from './state.ts';
+import { lapseOf } from './judgement.ts';
+import { endUnpaidUnbooked, returnToPeople } from './release.ts';
+import { isCancelling, type WithdrawalRow } from './rows.ts';
+import { moveWithdrawal, noteWithdrawal } from './state.ts';
 
 const fail = errorsOf(workflowErrors);
 
@@ -45,13 +45,20 @@ async function existingBatch(
   return found === undefined ? undefined : { batchId: found.id, withdrawalIds: await rowsOf(tx, found.id) };
 }
 
-/** A nonce that waits for a person blocks all later ones of its address, so nothing more is claimed until it is used. */
+async function isHalted(tx: Tx, wallet: WalletSettings): Promise<boolean> {
+  for (const scope of [haltScopes.chain(wallet.chain), haltScopes.wallet(wallet.id)])
+    if ((await haltOf(tx, scope)) !== undefined) return true;
+  return false;
+}
+
+/**
+ * A nonce that something was built for and that waits for people blocks all later ones of its address, so nothing more is
+ * claimed until it is used. It does not wait for ever: the row is paid, or it expires and a cancel uses the nonce up.
+ */
 async function isBlocked(tx: Tx, wallet: WalletSettings): Promise<boolean> {
-  if ((await haltOf(tx, haltScopes.chain(wallet.chain))) !== undefined) return true;
-  if ((await haltOf(tx, haltScopes.wallet(wallet.id))) !== undefined) return true;
   const { rowCount } = await tx.query(
     `SELECT 1 FROM operations.withdrawal WHERE wallet_id = $1 AND nonce IS NOT NULL
-        AND state IN ('PENDING_APPROVAL', 'APPROVED', 'REJECTED', 'EXPIRED', 'CANCELLED') LIMIT 1`,
+        AND state IN ('PENDING_APPROVAL', 'APPROVED') LIMIT 1`,
     [wallet.id],
   );
   return (rowCount ?? 0) > 0;
@@ -94,30 +101,14 @@ async function stillGood(
   row: WithdrawalRow,
   commands: TransferCommand[],
 ): Promise<boolean> {
-  const atMs = deps.clock.nowMs();
-  if (atMs > count(row.not_after_ms)) {
-    const ending = await endUnpaidUnbooked(tx, row, 'EXPIRED', { event: 'expired', atMs });
-    commands.push(...ending.commands);
-    return false;
-  }
-  const samePins = row.policy_hash === deps.policyHash && row.roster_hash === deps.rosterHash;
-  if (samePins && (await judgeStored(deps, tx, row)).satisfied) return true;
-  await returnToPeople(tx, row, { event: samePins ? 'approvals-lapsed' : 'policy-changed', atMs });
+  const lapse = await lapseOf(deps, tx, row);
+  if (lapse === undefined) return true;
+  const event = { event: lapse, atMs: deps.clock.nowMs() };
+  // With a nonce its own process ends it, by way of a cancel.
+  if (lapse === 'expired' && row.nonce === null)
+    commands.push(...(await endUnpaidUnbooked(tx, row, 'EXPIRED', event)).commands);
+  else commands.push(...(await returnToPeople(tx, row, event)));
   return false;
-}
-
-/** QUEUED or SIGNING back to PENDING_APPROVAL, and its process is started again. */
-export async function returnToPeople(
-  tx: Tx,
-  row: WithdrawalRow,
-  event: Parameters<typeof moveWithdrawal>[3],
-  notBeforeMs = 0,
-): Promise<void> {
-  await moveWithdrawal(tx, row, 'PENDING_APPROVAL', event, {
-    batch_id: null,
-    not_before_ms: Math.max(count(row.not_before_ms), notBeforeMs),
-  });
-  await enqueue(tx, { topic: outboxTopics.withdrawal, key: row.id, payload: {} });
 }
 
 async function pick(
@@ -137,13 +128,26 @@ async function pick(
   const picked: WithdrawalRow[] = [];
   for (const row of rows) {
     if (picked.length === batchRowsMax) break;
-    if (!(await stillGood(deps, tx, row, commands))) continue;
-    if (take(left, row, nativeAsset)) picked.push(row);
+    const isTaken = (await stillGood(deps, tx, row, commands)) && take(left, row, nativeAsset);
+    if (isTaken) picked.push(row);
+    // None above a nonce that waits.
+    else if (row.nonce !== null) break;
   }
   return picked;
 }
 
-/** Inserts the batch and moves its rows to SIGNING; returns the reservations of their fees. */
+/** Rows that have ended and whose nonce is to be used up; they go first, because everything waits for them. */
+async function cancelsOf(tx: Tx, wallet: WalletSettings): Promise<WithdrawalRow[]> {
+  const { rows } = await tx.query<WithdrawalRow>(
+    `SELECT * FROM operations.withdrawal
+      WHERE chain = $1 AND wallet_id = $2 AND state = 'PENDING_APPROVAL' AND ending IS NOT NULL
+      ORDER BY nonce LIMIT $3 FOR UPDATE`,
+    [wallet.chain, wallet.id, batchRowsMax],
+  );
+  return rows;
+}
+
+/** Inserts the batch and moves its rows to SIGNING, cancels aside; returns the reservations of their fees. */
 async function openBatch(
   tx: Tx,
   deps: OperationsDeps,
@@ -164,17 +168,28 @@ async function openBatch(
       'INSERT INTO operations.batch_row (batch_id, position, withdrawal_id) VALUES ($1, $2, $3)',
       [batchId, position, row.id],
     );
-    const event = { event: 'claimed', atMs, details: { batch: batchId } };
-    await moveWithdrawal(tx, row, 'SIGNING', event, { batch_id: batchId, fee_reserved: true });
+    const details = { batch: batchId };
+    const columns = { batch_id: batchId, fee_reserved: true };
+    if (isCancelling(row)) await noteWithdrawal(tx, row, { event: 'cancel-claimed', atMs, details }, columns);
+    else await moveWithdrawal(tx, row, 'SIGNING', { event: 'claimed', atMs, details }, columns);
     const cap = amount(nativeAsset, parseUnits(row.fee_cap_units));
     if (!row.fee_reserved)
-      commands.push(...networkFeeReserve({ feeOwner: row.id, payer: chainHot(wallet.id), cap, at: atMs }));
+      commands.push(
+        ...networkFeeReserve({
+          feeOwner: row.id,
+          round: row.fee_round,
+          payer: chainHot(wallet.id),
+          cap,
+          at: atMs,
+        }),
+      );
   }
   return commands;
 }
 
 /**
- * Claims up to `batchRowsMax` queued rows for the batch, reserving each row's network fee at its cap. The same batch id
+ * Claims up to `batchRowsMax` rows for the batch: cancels that are due, else queued ones, reserving each row's network
+ * fee at its cap. The same batch id
  * again gives the same rows.
  */
 export async function claimBatch(
@@ -188,9 +203,13 @@ export async function claimBatch(
     ]);
     const existing = await existingBatch(tx, options.batchId, wallet);
     if (existing !== undefined) return existing;
-    if (await isBlocked(tx, wallet)) return nothing;
+    if (await isHalted(tx, wallet)) return nothing;
     const commands: TransferCommand[] = [];
-    const picked = await pick(deps, tx, wallet, commands);
+    let picked = await cancelsOf(tx, wallet);
+    if (picked.length === 0) {
+      if (await isBlocked(tx, wallet)) return nothing;
+      picked = await pick(deps, tx, wallet, commands);
+    }
     if (picked.length > 0)
       commands.push(...(await openBatch(tx, deps, wallet, { batchId: options.batchId, rows: picked })));
     if (commands.length > 0) await deps.ledger.applyOrThrow(commands, tx);
@@ -211,7 +230,9 @@ export async function closeBatch(deps: OperationsDeps, batchId: string): Promise
     if (batch === undefined) throw fail('BATCH_UNKNOWN', `there is no batch ${batchId.slice(0, 80)}`);
     if (batch.state === 'CLOSED') return true;
     const { rowCount } = await tx.query(
-      `SELECT 1 FROM operations.withdrawal WHERE batch_id = $1 AND state IN ('SIGNING', 'BROADCAST', 'CONFIRMED') LIMIT 1`,
+      `SELECT 1 FROM operations.withdrawal WHERE batch_id = $1
+          AND (state IN ('SIGNING', 'BROADCAST', 'CONFIRMED') OR (state = 'PENDING_APPROVAL' AND ending IS NOT NULL))
+        LIMIT 1`,
       [batchId],
     );
     if ((rowCount ?? 0) > 0) return false;

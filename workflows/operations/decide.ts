@@ -8,7 +8,7 @@ import type { OperationsDeps } from './context.ts';
 import { pinDocuments, policyInputFor, readIntent } from './intents.ts';
 import { judgeStored } from './judgement.ts';
 import { endUnpaid } from './release.ts';
-import { count, readWithdrawal, type WithdrawalRow } from './rows.ts';
+import { count, isCancelling, readWithdrawal, type WithdrawalRow } from './rows.ts';
 import { moveWithdrawal, noteWithdrawal } from './state.ts';
 
 export interface ReviewOutcome {
@@ -21,7 +21,8 @@ function outcomeOf(deps: OperationsDeps, row: WithdrawalRow): ReviewOutcome {
   const nowMs = deps.clock.nowMs();
   const notBeforeMs = count(row.not_before_ms);
   const dueAtMs = notBeforeMs > nowMs ? notBeforeMs : count(row.not_after_ms);
-  return { state: row.state, dueInMs: Math.max(1, dueAtMs - nowMs + 1) };
+  // Its process has nothing left to do once the end is decided; the batcher sees to the cancel.
+  return { state: row.ending ?? row.state, dueInMs: Math.max(1, dueAtMs - nowMs + 1) };
 }
 
 async function evaluateWithdrawal(deps: OperationsDeps, tx: Tx, row: WithdrawalRow): Promise<Decision> {
@@ -128,7 +129,7 @@ async function underPinsInForce(deps: OperationsDeps, tx: Tx, row: WithdrawalRow
 export async function review(deps: OperationsDeps, id: string): Promise<ReviewOutcome> {
   return await inTransaction(deps.pool, async (tx) => {
     const locked = await readWithdrawal(tx, id, 'FOR UPDATE');
-    if (locked.state !== 'PENDING_APPROVAL') return outcomeOf(deps, locked);
+    if (locked.state !== 'PENDING_APPROVAL' || isCancelling(locked)) return outcomeOf(deps, locked);
     const atMs = deps.clock.nowMs();
     if (atMs > count(locked.not_after_ms))
       return outcomeOf(deps, await endUnpaid(tx, deps, locked, 'EXPIRED', { event: 'expired', atMs }));

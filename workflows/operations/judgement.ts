@@ -4,7 +4,7 @@ import { type ApprovalJudgement, judgeApprovals } from '#policies';
 import type { Approval } from '#policies/contract';
 import type { OperationsDeps } from './context.ts';
 import { readIntent } from './intents.ts';
-import type { WithdrawalRow } from './rows.ts';
+import { count, type WithdrawalRow } from './rows.ts';
 
 /** Approvals given under the pins in force; those under older documents prove nothing any more. */
 export async function storedApprovals(
@@ -34,4 +34,15 @@ export async function judgeStored(
     nowMs: deps.clock.nowMs(),
     approvals: await storedApprovals(deps, db, row.id),
   });
+}
+
+/** Why it must not be paid now although it was queued, as the event to be noted; undefined when it may. */
+export async function lapseOf(
+  deps: OperationsDeps,
+  db: Queryable,
+  row: WithdrawalRow,
+): Promise<'expired' | 'policy-changed' | 'approvals-lapsed' | undefined> {
+  if (deps.clock.nowMs() > count(row.not_after_ms)) return 'expired';
+  if (row.policy_hash !== deps.policyHash || row.roster_hash !== deps.rosterHash) return 'policy-changed';
+  return (await judgeStored(deps, db, row)).satisfied ? undefined : 'approvals-lapsed';
 }

@@ -1,5 +1,5 @@
 /** Our own payments as the chain shows them: found in blocks, taken back by reorgs, settled at finality. */
-import { attemptsOf, outgoingOfTransaction, recordFinal, recordMined } from '#chains';
+import { attemptsOf, isCancel, outgoingOfTransaction, recordFinal, recordMined } from '#chains';
 import type { BlockRef, MinedTransaction } from '#chains/contract';
 import { invariant } from '#core/errors';
 import { derivedId, type Id } from '#core/ids';
@@ -191,10 +191,10 @@ export async function finaliseOutflows(work: StepWork, finalHeight: number): Pro
   }
 }
 
-function pushFee(work: StepWork, feeOwner: FeeOwner, outflow: OutflowRow): Amount {
+function pushFee(work: StepWork, feeOwner: FeeOwner, outflow: OutflowRow, round = 0): Amount {
   const { nativeAsset } = work.deps.chains.adapter(work.chain);
   const fee = amount(nativeAsset, parseUnits(outflow.fee_units));
-  work.commands.push(...networkFeePaid({ feeOwner, fee, at: count(outflow.block_at_ms) }));
+  work.commands.push(...networkFeePaid({ feeOwner, round, fee, at: count(outflow.block_at_ms) }));
   return fee;
 }
 
@@ -214,11 +214,51 @@ async function assertPays(
   );
 }
 
+/** The nonce is used up and nothing was paid: only now the hold is released. */
+async function settleCancel(work: StepWork, row: WithdrawalRow, outflow: OutflowRow): Promise<void> {
+  const { ending } = row;
+  invariant(ending !== null, 'a cancel was signed for a withdrawal that has not ended', { id: row.id });
+  const fee = pushFee(work, row.id, outflow, row.fee_round);
+  const details = { txId: outflow.txid, height: count(outflow.block_height), nonce: row.nonce };
+  const atMs = work.deps.clock.nowMs();
+  work.commands.push(...withdrawalReleased({ withdrawalId: row.id, at: count(outflow.block_at_ms) }));
+  await moveWithdrawal(
+    work.tx,
+    row,
+    ending,
+    { event: 'cancelled-on-chain', atMs, details },
+    { fee_units: fee.units.toString(), fee_reserved: false },
+  );
+}
+
+/** Bytes that were never sent by us paid a withdrawal that waits for people or has ended: nothing is booked, a person looks. */
+async function haltForUnsent(work: StepWork, row: WithdrawalRow, outflow: OutflowRow): Promise<void> {
+  await openCase(work.tx, {
+    id: derivedId('case', `payment-not-under-way/${row.id}`),
+    kind: 'payment-not-under-way',
+    subject: row.id,
+    details: { txId: outflow.txid, state: row.state, hold: 'kept' },
+  });
+  await setHalt(work.tx, {
+    scope: haltScopes.chain(work.chain),
+    reason: `${outflow.txid} paid ${row.id}, which is ${row.state}`,
+  });
+}
+
 async function settleWithdrawal(work: StepWork, row: WithdrawalRow, outflow: OutflowRow): Promise<void> {
+  const mined = (await attemptsOf(work.tx, row.intent_id)).find((each) => each.signed?.txId === outflow.txid);
+  if (mined !== undefined && isCancel(mined.unsigned)) {
+    await settleCancel(work, row, outflow);
+    return;
+  }
+  if (row.state !== 'BROADCAST' && row.state !== 'CONFIRMED') {
+    await haltForUnsent(work, row, outflow);
+    return;
+  }
   await assertPays(work, row.intent_id, outflow.txid, row.address, row.units);
   const at = count(outflow.block_at_ms);
   const atMs = work.deps.clock.nowMs();
-  const fee = pushFee(work, row.id, outflow);
+  const fee = pushFee(work, row.id, outflow, row.fee_round);
   const columns = { fee_units: fee.units.toString(), fee_reserved: false, txid: outflow.txid };
   const details = { txId: outflow.txid, height: count(outflow.block_height), feeUnits: columns.fee_units };
   if (outflow.succeeded) {

@@ -1,19 +1,20 @@
 /**
  * Paying one intent: reserve the conflict set, build, have it signed, store the bytes, send, look what became of it.
- * Withdrawals and sweeps go the same way. Every step may run again at any point: the nonce is the intent's for good, the
- * number of the attempt says which one is meant, and what is stored is never signed anew.
+ * Withdrawals and sweeps go the same way. Every step may run again at any point: once something is built the nonce is the intent's for good, the
+ * number of the attempt says which one is meant, and what is stored is never signed anew. A withdrawal that ended although
+ * something was built for its nonce goes the same way with a cancel: nothing to the sender itself, under that nonce.
  */
 import {
   type Attempt,
   attemptsOf,
+  isCancel,
   markBroadcast,
   outgoingOf,
   recordDead,
-  reserveConflictSet,
   saveBuilt,
   saveSigned,
 } from '#chains';
-import { type ConflictSet, chainErrors, type UnsignedTransaction } from '#chains/contract';
+import { chainErrors, type UnsignedTransaction } from '#chains/contract';
 import { errorsOf, invariant, isStrongroomError, type StrongroomError } from '#core/errors';
 import { derivedId, isId } from '#core/ids';
 import { type ChainId, chainId, parseUnits } from '#core/money';
@@ -22,12 +23,12 @@ import { haltOf, openCase, setHalt } from '#infra/cases';
 import { inTransaction, type Queryable, type Tx } from '#infra/db';
 import { failpoint } from '#infra/failpoint';
 import type { SignedIntent } from '#policies/contract';
-import type { WithdrawalState } from '../contract.ts';
-import { returnToPeople } from './batches.ts';
 import { haltScopes, type OperationsDeps } from './context.ts';
 import { readIntent } from './intents.ts';
 import { storedApprovals } from './judgement.ts';
-import { readSweep, readWithdrawal, type SweepRow, type SweepState, type WithdrawalRow } from './rows.ts';
+import { returnToPeople } from './release.ts';
+import { reserveForSweep, reserveForWithdrawal } from './reserve.ts';
+import { isCancelling, readSweep, readWithdrawal, type SweepRow, type WithdrawalRow } from './rows.ts';
 import { type EventDetails, moveSweep, moveWithdrawal, noteWithdrawal } from './state.ts';
 
 const fail = errorsOf(chainErrors);
@@ -52,8 +53,15 @@ async function assertRunning(deps: OperationsDeps, row: Payment['row']): Promise
   }
 }
 
-const isUnderWay = (state: WithdrawalState | SweepState): boolean =>
-  state === 'SIGNING' || state === 'BROADCAST' || state === 'CONFIRMED';
+const isCancelOf = (payment: Payment): boolean => payment.kind === 'withdrawal' && isCancelling(payment.row);
+const isUnderWay = (payment: Payment): boolean =>
+  ['SIGNING', 'BROADCAST', 'CONFIRMED'].includes(payment.row.state) || isCancelOf(payment);
+
+/** Those that attempt numbers count: of a cancel only the cancels. */
+async function attemptsFor(db: Queryable, payment: Payment): Promise<readonly Attempt[]> {
+  const attempts = await attemptsOf(db, payment.row.intent_id);
+  return isCancelOf(payment) ? attempts.filter((each) => isCancel(each.unsigned)) : attempts;
+}
 
 // ---------------------------------------------------------------- sign
 
@@ -67,37 +75,24 @@ export type SignOutcome =
   /** The network asks for more than the cap; the attempts there are stay as they are. */
   | { readonly outcome: 'fee-cap' };
 
-async function reserve(deps: OperationsDeps, payment: Payment, sender: string): Promise<ConflictSet> {
-  const { row } = payment;
-  const chainNonce = await deps.chains.adapter(chainId(row.chain)).minedNonce(sender);
-  return await inTransaction(deps.pool, async (tx) => {
-    const conflictSet = await reserveConflictSet(tx, {
-      chain: chainId(row.chain),
-      sender,
-      intentId: row.intent_id,
-      chainNonce,
-    });
-    if (payment.kind === 'withdrawal') {
-      const current = await readWithdrawal(tx, row.id, 'FOR UPDATE');
-      if (current.nonce === null)
-        await noteWithdrawal(
-          tx,
-          current,
-          {
-            event: 'nonce-reserved',
-            atMs: deps.clock.nowMs(),
-            details: { sender, nonce: conflictSet.nonce },
-          },
-          { nonce: conflictSet.nonce },
-        );
-    }
-    return conflictSet;
-  });
-}
-
 async function senderOf(deps: OperationsDeps, payment: Payment): Promise<string> {
   if (payment.kind === 'sweep') return payment.row.address;
   return (await deps.custody.hotAddress(payment.row.wallet_id)).address;
+}
+
+/** Reserved now for the first attempt of a payment; held already for every other one. */
+async function conflictSetFor(deps: OperationsDeps, payment: Payment, number: number) {
+  if (number === 0 && !isCancelOf(payment)) {
+    const sender = await senderOf(deps, payment);
+    return payment.kind === 'sweep'
+      ? await reserveForSweep(deps, payment.row, sender)
+      : await reserveForWithdrawal(deps, payment.row, sender);
+  }
+  const held = await outgoingOf(deps.pool, payment.row.intent_id);
+  invariant(held !== undefined, 'a bump or a cancel goes under the nonce that is held', {
+    id: payment.row.id,
+  });
+  return held.conflictSet;
 }
 
 /** The transaction of attempt `number`, as stored, or built now under the intent's fee cap. */
@@ -106,8 +101,8 @@ async function attemptToSign(
   payment: Payment,
   intent: SignedIntent['intent'],
   number: number,
-): Promise<Attempt> {
-  const attempts = await attemptsOf(deps.pool, intent.id);
+): Promise<Attempt | 'refused' | 'not-needed'> {
+  const attempts = await attemptsFor(deps.pool, payment);
   const stored = attempts[number];
   if (stored !== undefined) return stored;
   invariant(number === attempts.length, 'attempts are made one after the other', {
@@ -115,7 +110,8 @@ async function attemptToSign(
     number,
   });
   const adapter = deps.chains.adapter(chainId(payment.row.chain));
-  const conflictSet = await reserve(deps, payment, await senderOf(deps, payment));
+  const conflictSet = await conflictSetFor(deps, payment, number);
+  if (typeof conflictSet === 'string') return conflictSet;
   const capUnits = parseUnits(intent.feeCap.units);
   const previous = attempts.at(-1);
   const fee =
@@ -127,17 +123,15 @@ async function attemptToSign(
     output !== undefined && intent.outputs.length === 1,
     'an account chain pays one output per intent',
   );
-  const unsigned: UnsignedTransaction = adapter.buildTransfer({
-    conflictSet,
-    to: output.address,
-    units: parseUnits(output.units),
-    fee,
-  });
+  const effect = isCancelOf(payment)
+    ? { to: conflictSet.sender, units: 0n }
+    : { to: output.address, units: parseUnits(output.units) };
+  const unsigned: UnsignedTransaction = adapter.buildTransfer({ conflictSet, ...effect, fee });
   return await inTransaction(
     deps.pool,
     async (tx) =>
       await saveBuilt(tx, {
-        id: derivedId('att', `${intent.id}/${number}`),
+        id: derivedId('att', `${intent.id}/${isCancelOf(payment) ? 'cancel/' : ''}${number}`),
         intentId: intent.id,
         unsigned,
       }),
@@ -152,14 +146,16 @@ async function askCoSigners(
 ): Promise<SignResult> {
   const { row } = payment;
   const root = await deps.custody.walletRoot(row.wallet_id);
-  const approvals = payment.kind === 'withdrawal' ? await storedApprovals(deps, deps.pool, row.id) : [];
+  const isPaying = !isCancelOf(payment);
+  const approvals =
+    payment.kind === 'withdrawal' && isPaying ? await storedApprovals(deps, deps.pool, row.id) : [];
   return await deps.custody.sign({
     wallet: row.wallet_id,
     epoch: root.epoch,
     path: signed.intent.source,
     chain: row.chain,
     unsigned: attempt.unsigned.unsigned,
-    purpose: 'pay',
+    purpose: isPaying ? 'pay' : 'cancel',
     intents: [signed],
     facts: [],
     approvals: approvals.map((approval) => ({ intentId: signed.intent.id, approval })),
@@ -178,10 +174,10 @@ export async function signPayment(
   options: { readonly paymentId: string; readonly number: number },
 ): Promise<SignOutcome> {
   const payment = await readPayment(deps.pool, options.paymentId);
-  if (!isUnderWay(payment.row.state) || payment.row.state === 'CONFIRMED') return { outcome: 'not-needed' };
+  if (!isUnderWay(payment) || payment.row.state === 'CONFIRMED') return { outcome: 'not-needed' };
   await assertRunning(deps, payment.row);
   const { signed } = await readIntent(deps.pool, payment.row.intent_id);
-  let attempt: Attempt;
+  let attempt: Awaited<ReturnType<typeof attemptToSign>>;
   try {
     attempt = await attemptToSign(deps, payment, signed.intent, options.number);
   } catch (error) {
@@ -189,6 +185,7 @@ export async function signPayment(
       return { outcome: 'fee-cap' };
     throw error;
   }
+  if (typeof attempt === 'string') return { outcome: attempt };
   if (attempt.signed !== undefined) return { outcome: 'signed', txId: attempt.signed.txId };
   failpoint('before-sign');
   let result: SignResult;
@@ -233,7 +230,10 @@ async function noteOnWithdrawal(
   await noteWithdrawal(tx, row, { event, atMs: deps.clock.nowMs(), details });
 }
 
-/** A refusal is a decision. The first attempt goes back to the people; a refused bump leaves the attempts there are. */
+/**
+ * A refusal is a decision. The first attempt goes back to the people, keeping its nonce, because it is stored; a refused
+ * bump leaves the attempts there are; a refused cancel stands still with one case.
+ */
 async function refused(
   deps: OperationsDeps,
   payment: Payment,
@@ -242,6 +242,15 @@ async function refused(
 ): Promise<void> {
   const { row } = payment;
   await inTransaction(deps.pool, async (tx) => {
+    if (isCancelOf(payment)) {
+      await openCase(tx, {
+        id: derivedId('case', `cancel-refused/${row.id}`),
+        kind: 'cancel-refused',
+        subject: row.id,
+        details: { refusal: error.message.slice(0, 2000), hold: 'kept' },
+      });
+      return;
+    }
     await openCase(tx, {
       id: derivedId('case', `signing-refused/${row.id}/${deps.clock.nowMs()}`),
       kind: 'signing-refused',
@@ -256,7 +265,9 @@ async function refused(
       atMs,
       details: { attempt: number, refusal: error.message.slice(0, 500) },
     };
-    if (number === 0 && current.state === 'SIGNING')
+    // Another run of this activity may have got the signature.
+    const isSigned = (await attemptsOf(tx, row.intent_id)).some((each) => each.signed !== undefined);
+    if (number === 0 && current.state === 'SIGNING' && !isSigned)
       await returnToPeople(tx, current, event, atMs + refusedRetryMs);
     else await noteWithdrawal(tx, current, event);
   });
@@ -274,11 +285,9 @@ export async function sendPayment(
   options: { readonly paymentId: string },
 ): Promise<SendOutcome> {
   const payment = await readPayment(deps.pool, options.paymentId);
-  if (!isUnderWay(payment.row.state)) return { outcome: 'not-needed' };
+  if (!isUnderWay(payment)) return { outcome: 'not-needed' };
   await assertRunning(deps, payment.row);
-  const attempt = (await attemptsOf(deps.pool, payment.row.intent_id)).findLast(
-    (each) => each.signed !== undefined,
-  );
+  const attempt = (await attemptsFor(deps.pool, payment)).findLast((each) => each.signed !== undefined);
   if (attempt?.signed === undefined) return { outcome: 'not-needed' };
   const answer = await deps.chains.adapter(chainId(payment.row.chain)).broadcast(attempt.signed);
   failpoint('after-broadcast');
@@ -293,7 +302,8 @@ export async function sendPayment(
       const event = { event: 'broadcast', atMs: deps.clock.nowMs(), details };
       await moveWithdrawal(tx, current.row, 'BROADCAST', event, { txid: attempt.signed?.txId ?? null });
     } else if (attempt.outcome !== answer.outcome || !isSent) {
-      await noteOnWithdrawal(tx, deps, options.paymentId, 'sent-again', details);
+      const event = isCancelOf(current) ? 'cancel-broadcast' : 'sent-again';
+      await noteOnWithdrawal(tx, deps, options.paymentId, event, details);
     }
   });
   failpoint('after-mark');
@@ -320,8 +330,10 @@ export async function trackPayment(
   const payment = await readPayment(deps.pool, options.paymentId);
   const { row } = payment;
   const signed = (await attemptsOf(deps.pool, row.intent_id)).filter((each) => each.signed !== undefined);
-  const attempts = signed.length;
-  if (!isUnderWay(row.state)) return { status: 'ended', attempts };
+  const attempts = isCancelOf(payment)
+    ? signed.filter((each) => isCancel(each.unsigned)).length
+    : signed.length;
+  if (!isUnderWay(payment)) return { status: 'ended', attempts };
   const outgoing = await outgoingOf(deps.pool, row.intent_id);
   if (outgoing === undefined || attempts === 0) return { status: 'unsigned', attempts };
   if (outgoing.state === 'mined' || outgoing.state === 'final') return { status: 'mined', attempts };
@@ -346,10 +358,11 @@ async function markDead(
 ): Promise<void> {
   await inTransaction(deps.pool, async (tx) => {
     const current = await readPayment(tx, payment.row.id, 'FOR UPDATE');
-    if (!isUnderWay(current.row.state)) return;
+    if (!isUnderWay(current)) return;
     await recordDead(tx, current.row.intent_id);
     if (current.kind === 'sweep') await moveSweep(tx, current.row, 'FAILED');
-    else
+    // A cancel stays where it is: chain halted, hold kept, case open.
+    else if (!isCancelling(current.row))
       await moveWithdrawal(tx, current.row, 'FAILED', {
         event: 'conflict-set-dead',
         atMs: deps.clock.nowMs(),

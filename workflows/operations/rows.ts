@@ -35,13 +35,19 @@ export interface WithdrawalRow {
   readonly roster_hash: string | null;
   readonly batch_id: Id<'bat'> | null;
   readonly fee_reserved: boolean;
+  readonly fee_round: number;
   readonly txid: string | null;
   readonly fee_units: string | null;
   readonly nonce: string | null;
+  readonly ending: 'REJECTED' | 'EXPIRED' | 'CANCELLED' | null;
   readonly not_before_ms: string;
   readonly not_after_ms: string;
   readonly created_at_ms: string;
 }
+
+/** It has ended for us, and a cancel is to use up the nonce that something was built for. */
+export const isCancelling = (row: WithdrawalRow): boolean =>
+  row.ending !== null && row.state === 'PENDING_APPROVAL';
 
 export const sweepStates = ['SIGNING', 'BROADCAST', 'CONFIRMED', 'FINAL', 'FAILED'] as const;
 export type SweepState = (typeof sweepStates)[number];

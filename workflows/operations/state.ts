@@ -28,9 +28,11 @@ type WithdrawalColumns = Partial<{
   roster_hash: string;
   batch_id: string | null;
   fee_reserved: boolean;
+  fee_round: number;
   txid: string | null;
   fee_units: string;
-  nonce: number;
+  nonce: number | null;
+  ending: 'REJECTED' | 'EXPIRED' | 'CANCELLED';
   not_before_ms: number;
   queued_at: Date;
 }>;

@@ -120,16 +120,21 @@ CREATE TABLE operations.withdrawal (
   policy_hash    text REFERENCES operations.pinned_document,
   roster_hash    text REFERENCES operations.pinned_document,
   batch_id       text REFERENCES operations.batch,
-  -- The network fee is reserved at the first claim and stays so until the withdrawal ends.
+  -- The network fee is reserved at the claim and stays so until the withdrawal ends or gives its nonce back.
   fee_reserved   boolean NOT NULL DEFAULT false,
+  -- How often a reservation was released: names the ledger's lines of the one that is meant.
+  fee_round      integer NOT NULL DEFAULT 0 CHECK (fee_round >= 0),
   txid           text,
   fee_units      numeric(78, 0),
-  -- Set once a nonce is reserved: it stays this withdrawal's whatever becomes of it.
+  -- Set while a nonce is reserved: given back only if nothing was built for it.
   nonce          bigint,
+  -- How it ends once a cancel has used up its nonce; the hold stays until that is final.
+  ending         text CHECK (ending IN ('REJECTED', 'EXPIRED', 'CANCELLED')),
   not_before_ms  bigint NOT NULL DEFAULT 0,
   not_after_ms   bigint NOT NULL,
   created_at_ms  bigint NOT NULL,
-  queued_at      timestamptz
+  queued_at      timestamptz,
+  CHECK (ending IS NULL OR (nonce IS NOT NULL AND state IN ('PENDING_APPROVAL', ending)))
 );
 CREATE INDEX withdrawal_queued ON operations.withdrawal (chain, wallet_id, queued_at, id) WHERE state = 'QUEUED';
 CREATE INDEX withdrawal_account ON operations.withdrawal (account_id, created_at_ms DESC, id DESC);
