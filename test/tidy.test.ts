@@ -121,6 +121,9 @@ describe('functions and calls', () => {
   });
 });
 
+/** Named in the pages, in no repository: what the suite writes, and a certificate that the reader fetches. */
+const madeAtRunTime = /^(\.strongroom\/|demo-report\.json|certificate\.json|chains\/contract)$/;
+
 describe('documents', () => {
   const readme = existsSync('README.md') ? readFileSync('README.md', 'utf8') : '';
   const inTable = [...readme.matchAll(/^\| `([a-z]+)\/` +\|/gm)].map((match) => match[1]).sort();
@@ -132,6 +135,20 @@ describe('documents', () => {
   test("the README's folder table equals the tree", () => {
     expect(inTable).toEqual(onDisk);
   });
+
+  test.each(['README.md', 'ARCHITECTURE.md', 'SECURITY.md', 'STYLE.md'])(
+    'every file and folder that %s names exists',
+    (page) => {
+      const text = readFileSync(page, 'utf8');
+      const inCode = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]*|[\w-]+\.(?:md|json))`/g)].map(
+        (match) => match[1],
+      );
+      const linked = [...text.matchAll(/\]\(([^):#]+)\)/g)].map((match) => match[1]);
+      const named = [...inCode, ...linked].filter((name) => name !== undefined);
+      expect(named.length).toBeGreaterThan(0);
+      expect(named.filter((name) => !existsSync(name) && !madeAtRunTime.test(name))).toEqual([]);
+    },
+  );
 
   test('every direct dependency has one sentence in docs/dependencies.md', () => {
     const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<
