@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { attemptsOf, outgoingOf } from '#chains';
 import { StrongroomError } from '#core/errors';
 import { type Id, newId } from '#core/ids';
+import type { SignOrder } from '#custody/contract';
 import { openCases } from '#infra/cases';
 import { chainHot } from '#ledger/contract';
 import { decodeBase64url } from '#policies';
@@ -314,5 +315,32 @@ describe('a nonce with a stored attempt', () => {
     await settle();
     expect(await stateOf(id)).toBe('FINAL');
     await closeBatch(bench.deps, batchId ?? '');
+  });
+
+  it('halts the chain and keeps the hold when somebody sends its bytes while it waits for people', async () => {
+    const id = await queued();
+    await claim();
+    const late = {
+      ...bench.deps,
+      custody: {
+        ...bench.deps.custody,
+        sign: async (order: SignOrder) => {
+          await signPayment(refusing(), { paymentId: id, number: 0 });
+          return await bench.deps.custody.sign(order);
+        },
+      },
+    };
+    expect((await signPayment(late, { paymentId: id, number: 0 })).outcome).toBe('signed');
+    expect(await stateOf(id)).toBe('PENDING_APPROVAL');
+    expect((await sendPayment(bench.deps, { paymentId: id })).outcome).toBe('not-needed');
+    const { intentId } = await bench.operations.withdrawal(id);
+    const signed = (await attemptsOf(bench.deps.pool, intentId))[0]?.signed;
+    if (signed === undefined) throw new Error('the late signature was not stored');
+    const before = await held();
+    await bench.deps.chains.adapter(chain).broadcast(signed);
+    await expect(settle()).rejects.toMatchObject({ code: 'CHAINS_HALTED' });
+    expect(await kinds()).toContain('payment-not-under-way');
+    expect(await held()).toBe(before);
+    expect(await stateOf(id)).toBe('PENDING_APPROVAL');
   });
 });

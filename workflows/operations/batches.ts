@@ -53,7 +53,8 @@ async function isHalted(tx: Tx, wallet: WalletSettings): Promise<boolean> {
 
 /**
  * A nonce that something was built for and that waits for people blocks all later ones of its address, so nothing more is
- * claimed until it is used. It does not wait for ever: the row is paid, or it expires and a cancel uses the nonce up.
+ * claimed until it is used: the row is paid, or it ends and a cancel uses the nonce up. Where the co-signers refuse the
+ * cancel too, the wallet waits for a person (docs/decisions/0014, "What stays open").
  */
 async function isBlocked(tx: Tx, wallet: WalletSettings): Promise<boolean> {
   const { rowCount } = await tx.query(
