@@ -7,6 +7,13 @@ export const infraErrors = {
     why: 'The configuration has an unknown key, lacks one, or holds a value of the wrong form.',
     whatToDo: 'Correct the keys the message lists; a secret may be given by <NAME>_FILE.',
   },
+  INFRA_DATABASE_UNREACHABLE: {
+    kind: 'unavailable',
+    why: 'PostgreSQL does not answer at the address it was given, or refuses the user, password or database.',
+    whatToDo:
+      'Start it or correct DATABASE_URL (databaseUrl in a configuration file); unset, npm start brings its own.',
+    retryable: true,
+  },
   INFRA_MIGRATION_FILE_INVALID: {
     kind: 'invariant',
     why: 'A migration file is not called NNNN_name.sql, or two files have the same number.',
@@ -77,6 +84,12 @@ export const infraErrors = {
     kind: 'unavailable',
     why: 'There is no Go toolchain to build the Temporal server, no address of a running one, and no download.',
     whatToDo: 'Install Go at the version the message names, or set TEMPORAL_ADDRESS.',
+  },
+  INFRA_TEMPORAL_UNREACHABLE: {
+    kind: 'unavailable',
+    why: 'No Temporal server answers at TEMPORAL_ADDRESS.',
+    whatToDo: 'Start it or correct TEMPORAL_ADDRESS (host:port); unset, npm start builds its own.',
+    retryable: true,
   },
   INFRA_TEMPORAL_SCHEMA_FAILED: {
     kind: 'unavailable',

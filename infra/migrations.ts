@@ -94,11 +94,14 @@ async function assertUnedited(db: Kysely<unknown>, files: readonly MigrationFile
 /**
  * Brings the database up to the newest migration; returns the names that were applied now. Safe to call from several
  * processes at once.
- * @throws INFRA_MIGRATION_FILE_INVALID, INFRA_MIGRATION_EDITED, INFRA_MIGRATION_FAILED
+ * @throws INFRA_DATABASE_UNREACHABLE, INFRA_MIGRATION_FILE_INVALID, INFRA_MIGRATION_EDITED, INFRA_MIGRATION_FAILED
  */
 export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise<readonly string[]> {
   const files = migrationFiles(options.root);
-  const client = await pool.connect();
+  const client = await pool.connect().catch((error: unknown) => {
+    // The driver's sentences name host, port, user or database, never the password.
+    throw fail('INFRA_DATABASE_UNREACHABLE', `PostgreSQL cannot be used: ${messageOf(error)}`, {}, error);
+  });
   // A lost connection is reported by the statement that meets it; the event alone must not end the process.
   client.on('error', () => undefined);
   try {

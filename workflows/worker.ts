@@ -7,6 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
+import { messageOf } from '#core/errors';
 import { loadConfig } from '#infra/config';
 import { armFailpoints } from '#infra/failpoint';
 import { createLogger } from '#infra/log';
@@ -44,6 +45,7 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     log.fatal({ err: error }, 'worker.failed');
+    process.stderr.write(`worker stopped: ${messageOf(error)}\n`);
     process.exit(1);
   },
 );

@@ -3,7 +3,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { isStrongroomError, messageOf } from '#core/errors';
-import { infraErrors } from '../contract.ts';
 import {
   bootEnvironment,
   type EnvironmentOptions,
@@ -136,13 +135,8 @@ async function demo(flags: Flags): Promise<void> {
 }
 
 function report(error: unknown, verbose: boolean): void {
-  const advice =
-    isStrongroomError(error) && error.code in infraErrors
-      ? infraErrors[error.code as keyof typeof infraErrors].whatToDo
-      : '';
-  process.stderr.write(
-    `\n${isStrongroomError(error) ? `${error.code}: ` : ''}${messageOf(error)}\n${advice}\n`,
-  );
+  const { code = '', whatToDo = '' } = isStrongroomError(error) ? error : {};
+  process.stderr.write(`\n${code === '' ? '' : `${code}: `}${messageOf(error)}\n${whatToDo}\n`);
   if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
 }
 

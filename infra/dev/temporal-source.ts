@@ -1,6 +1,6 @@
 /** Where the Temporal server of an environment comes from: an address, our own build, or the SDK's download. */
 import path from 'node:path';
-import { errorsOf } from '#core/errors';
+import { errorsOf, messageOf } from '#core/errors';
 import { infraErrors } from '../contract.ts';
 import { ensureTemporalDatabases } from './cluster.ts';
 import { nodeProcess } from './node-process.ts';
@@ -65,14 +65,27 @@ async function startDownloaded(place: TemporalPlace): Promise<string> {
   return address;
 }
 
+async function useGiven(address: string): Promise<void> {
+  try {
+    await ensureNamespace(address, strongroomNamespace);
+  } catch (error) {
+    throw fail(
+      'INFRA_TEMPORAL_UNREACHABLE',
+      `TEMPORAL_ADDRESS=${address} cannot be used: ${messageOf(error)}`,
+      { address },
+      error,
+    );
+  }
+}
+
 /**
  * A serving Temporal with the namespace `strongroom`; returns its address.
- * @throws INFRA_TEMPORAL_MISSING, INFRA_TEMPORAL_SCHEMA_FAILED, INFRA_PROCESS_NOT_READY
+ * @throws INFRA_TEMPORAL_MISSING, INFRA_TEMPORAL_UNREACHABLE, INFRA_TEMPORAL_SCHEMA_FAILED, INFRA_PROCESS_NOT_READY
  */
 export async function startTemporalFrom(source: TemporalSource, place: TemporalPlace): Promise<string> {
   switch (source.kind) {
     case 'address':
-      await ensureNamespace(source.address, strongroomNamespace);
+      await useGiven(source.address);
       return source.address;
     case 'built': {
       await ensureTemporalDatabases(place.state, source.binaries, place.database);

@@ -101,3 +101,20 @@ test("the suite's own migrations apply", async () => {
     expect.arrayContaining(['0001_infra_outbox', '0002_infra_cases']),
   );
 });
+
+test.each([
+  ['nobody listens', 'postgres://u:hunter2@127.0.0.1:1/x'],
+  ['the address is no address', 'postgres://u:hunter2@not a host/x'],
+])(
+  'a database that cannot be reached is named, without its password: %s',
+  async (_name, connectionString) => {
+    const unreachable = openPool({ connectionString, applicationName: 'test' });
+    const error = await migrate(unreachable).then(
+      () => undefined,
+      (thrown: unknown) => thrown as Error,
+    );
+    expect(error).toMatchObject({ code: 'INFRA_DATABASE_UNREACHABLE', retryable: true });
+    expect(error?.message).not.toContain('hunter2');
+    await unreachable.end();
+  },
+);
