@@ -23,13 +23,13 @@ export function tokenDigest(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** @throws API_REQUEST_INVALID naming the file when it cannot be used */
+/** @throws API_TOKENS_INVALID naming the file when it cannot be used */
 export function readTokensFile(file: string): TokensFile {
   try {
     return tokensFileSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     throw fail(
-      'API_REQUEST_INVALID',
+      'API_TOKENS_INVALID',
       `tokens file ${file} cannot be used: ${messageOf(error)}`,
       { file },
       error,

@@ -22,6 +22,12 @@ export const apiErrors = {
     why: 'There is no such route.',
     whatToDo: 'See openapi.json, or GET /openapi.json of a running api, for all routes.',
   },
+  API_TOKENS_INVALID: {
+    kind: 'invalid',
+    why: 'The file of bearer tokens cannot be read or does not have the form the api needs; it did not start.',
+    whatToDo:
+      'Correct the file: {"tokens": [{"name", "role", "sha256"}]}, sha256 being that of the token, in hex.',
+  },
   API_INTERNAL: {
     kind: 'invariant',
     why: 'The api met an error it has no name for.',

@@ -27,6 +27,7 @@ export const problemSchema = z
     status: z.number().int(),
     code: z.string(),
     detail: z.string(),
+    whatToDo: z.string().optional(),
     retryable: z.boolean(),
     details: z.record(z.string(), z.unknown()),
     errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
@@ -42,6 +43,7 @@ function problemOf(error: StrongroomError, requestId: string): Problem {
     status: statusOfKind[error.kind],
     code: error.code,
     detail: error.message,
+    ...(error.whatToDo === undefined ? {} : { whatToDo: error.whatToDo }),
     retryable: error.retryable,
     details: { ...error.details },
     requestId,
@@ -68,7 +70,11 @@ export async function answerError(
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
     const errors = error.validation.map((issue) => ({
-      field: `${error.validationContext ?? 'body'}${issue.instancePath.replaceAll('/', '.')}`,
+      // A path of "/" is the whole part: an unknown key, for one.
+      field: `${error.validationContext ?? 'body'}${issue.instancePath.replaceAll('/', '.')}`.replace(
+        /\.$/,
+        '',
+      ),
       message: issue.message ?? 'invalid',
     }));
     const text = errors.map((e) => `${e.field}: ${e.message}`).join('; ');

@@ -41,6 +41,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler(answerUnknownRoute);
+  // Before a body is read: a stranger learns nothing of the routes and costs nothing. Roles are checked by each route.
+  app.addHook('onRequest', async (request) => {
+    if (request.url.startsWith('/v1/')) options.authenticate(request);
+  });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

@@ -41,6 +41,8 @@ export interface StrongroomErrorOptions {
   readonly details?: ErrorDetails;
   readonly cause?: unknown;
   readonly retryable?: boolean;
+  /** From the catalogue; absent where an error crossed a wire that does not carry it. */
+  readonly whatToDo?: string;
 }
 
 export class StrongroomError extends Error {
@@ -49,6 +51,7 @@ export class StrongroomError extends Error {
   readonly kind: ErrorKind;
   readonly details: ErrorDetails;
   readonly retryable: boolean;
+  readonly whatToDo: string | undefined;
 
   constructor(code: string, message: string, options: StrongroomErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -56,6 +59,7 @@ export class StrongroomError extends Error {
     this.kind = options.kind;
     this.details = options.details ?? {};
     this.retryable = options.retryable ?? false;
+    this.whatToDo = options.whatToDo;
   }
 }
 
@@ -79,6 +83,7 @@ export function errorsOf<C extends ErrorCatalogue>(catalogue: C) {
       kind: definition.kind,
       details,
       retryable: definition.retryable ?? false,
+      whatToDo: definition.whatToDo,
       ...(cause === undefined ? {} : { cause }),
     });
   };
@@ -100,7 +105,12 @@ export function invariant(
   message: string,
   details: ErrorDetails = {},
 ): asserts condition {
-  if (!condition) throw new StrongroomError('CORE_INVARIANT', message, { kind: 'invariant', details });
+  if (!condition)
+    throw new StrongroomError('CORE_INVARIANT', message, {
+      kind: 'invariant',
+      details,
+      whatToDo: coreErrors.CORE_INVARIANT.whatToDo,
+    });
 }
 
 export const coreErrors = {

@@ -13,6 +13,7 @@ import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
 import { workflowErrors } from '#workflows/contract';
 import { apiErrors } from '../api/contract.ts';
+import { cliErrors } from '../cli/contract.ts';
 import { infraErrors } from '../infra/contract.ts';
 
 const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
@@ -25,6 +26,7 @@ const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
   ['custody/multi-party-ecdsa-wasm', mpcErrors],
   ['workflows', workflowErrors],
   ['api', apiErrors],
+  ['cli', cliErrors],
 ];
 
 function errorsPage(): string {

@@ -78,6 +78,20 @@ test('a request without or with an unknown token is 401 and reaches no operation
   }
 });
 
+test('a stranger learns nothing: neither a bad body nor an unknown route is looked at without a token', async () => {
+  const server = await serve({});
+  for (const url of ['/v1/withdrawals/nonsense', '/v1/nothing']) {
+    const answer = await server.inject({ method: 'PUT', url, payload: { nonsense: true } });
+    expect(answer.statusCode).toBe(401);
+  }
+});
+
+test('an error says what to do', async () => {
+  const server = await serve({});
+  const answer = await server.inject({ url: `/v1/withdrawals/${withdrawalId}` });
+  expect(answer.json<{ whatToDo: string }>().whatToDo).toMatch(/Authorization: Bearer/);
+});
+
 test('each role does only what it may', async () => {
   const server = await serve({ requestWithdrawal: async () => view, withdrawal: async () => view });
   const put = { method: 'PUT' as const, url: `/v1/withdrawals/${withdrawalId}`, payload: body };
@@ -115,6 +129,7 @@ test('a malformed request names each field and is not passed on', async () => {
   expect(numeric.json()).toMatchObject({ code: 'API_REQUEST_INVALID', errors: [{ field: 'body.units' }] });
   const extra = await ask(`/v1/withdrawals/${withdrawalId}`, { ...body, fee: '0' });
   expect(extra.statusCode).toBe(400);
+  expect(extra.json()).toMatchObject({ errors: [{ field: 'body' }] });
   const upper = await ask(`/v1/withdrawals/WD_${uuid}`, body);
   expect(upper.json()).toMatchObject({
     code: 'API_REQUEST_INVALID',
@@ -151,7 +166,9 @@ test('a typed error keeps its code, details and retryability; an unknown one say
 
 test('an unknown route is a problem too, and a body over the limit is refused', async () => {
   const server = await serve({ requestWithdrawal: async () => view });
-  expect((await server.inject({ url: '/v1/nothing' })).json()).toMatchObject({ code: 'API_NOT_FOUND' });
+  expect((await server.inject({ url: '/v1/nothing', headers: as('auditor') })).json()).toMatchObject({
+    code: 'API_NOT_FOUND',
+  });
   const huge = await server.inject({
     method: 'PUT',
     url: `/v1/withdrawals/${withdrawalId}`,
