@@ -1,11 +1,10 @@
 /** The operator's command line. It can do nothing that the API cannot; `certificate verify` and `address verify` work offline. */
 import { Command, Option } from 'commander';
-import { isStrongroomError, messageOf } from '#core/errors';
 import { type ConnectionOptions, connect } from './client.ts';
 import { showBalances, showStatus } from './commands/accounts.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
-import { createOutput, type Output } from './output.ts';
+import { createOutput, describeError, type Output } from './output.ts';
 
 interface GlobalOptions extends ConnectionOptions {
   readonly json?: true;
@@ -103,7 +102,7 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  const text = isStrongroomError(error) ? `${error.code}: ${error.message}` : messageOf(error);
-  process.stderr.write(`${text}\n`);
+  // Wherever --json stands: the options may be what was wrong.
+  process.stderr.write(`${describeError(error, process.argv.includes('--json'))}\n`);
   process.exitCode = 1;
 }

@@ -2,14 +2,13 @@
 
 import type { BalanceView } from '#workflows/contract';
 import { readAssets } from '../assets.ts';
-import { type Connection, call } from '../client.ts';
+import { type Connection, call, readHealth } from '../client.ts';
 import { formatTable } from '../format.ts';
 import type { Output } from '../output.ts';
 
 /** The exit code says it too: 0 only when every part is up. */
-export async function showStatus(connection: { url: string }, output: Output): Promise<number> {
-  const answer = await fetch(`${connection.url}/health`);
-  const health = (await answer.json()) as { ok: boolean; parts: Record<string, string> };
+export async function showStatus(connection: Connection, output: Output): Promise<number> {
+  const health = await readHealth(connection);
   const rows = [['part', 'state'], ['api', 'ok'], ...Object.entries(health.parts)];
   output.show(health, formatTable(rows));
   return health.ok ? 0 : 1;
@@ -19,7 +18,7 @@ export async function showBalances(connection: Connection, accountId: string, ou
   const { balances } = await call<{ balances: BalanceView[] }>(
     connection,
     'GET',
-    `/v1/accounts/${accountId}/balances`,
+    `/v1/accounts/${encodeURIComponent(accountId)}/balances`,
   );
   const show = await readAssets(connection);
   const rows = [

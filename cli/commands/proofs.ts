@@ -18,7 +18,11 @@ export async function saveCertificate(
   file: string | undefined,
   output: Output,
 ): Promise<void> {
-  const certificate = await call<Certificate>(connection, 'GET', `/v1/withdrawals/${id}/certificate`);
+  const certificate = await call<Certificate>(
+    connection,
+    'GET',
+    `/v1/withdrawals/${encodeURIComponent(id)}/certificate`,
+  );
   const text = JSON.stringify(certificate, null, 2);
   if (file === undefined) {
     output.show(certificate, text);

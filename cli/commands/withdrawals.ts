@@ -13,12 +13,15 @@ import type { Output } from '../output.ts';
 
 const fail = errorsOf(cliErrors);
 
+const pathOf = (id: string): string => `/v1/withdrawals/${encodeURIComponent(id)}`;
+
 function describe(view: WithdrawalView, show: ShowAmount): string {
   const missing = Object.entries(view.missingApprovals).map(([group, count]) => `${count} of ${group}`);
   const lines = [
     `${view.id}  ${view.state}`,
     `  ${show(view.asset, view.units)} of ${view.asset} to ${view.address}`,
     ...(view.txId === null ? [] : [`  transaction ${view.txId}`]),
+    ...(view.decision?.outcome === 'deny' ? [`  ${view.decision.reason}`] : []),
     ...(missing.length === 0 ? [] : [`  still needs ${missing.join(', ')}`]),
     ...view.timeline.map((entry) => `  ${formatTime(entry.at)}  ${entry.state}  ${entry.event}`),
   ];
@@ -31,7 +34,7 @@ export async function showWithdrawals(
   output: Output,
 ): Promise<void> {
   if (filter.id !== undefined) {
-    const view = await call<WithdrawalView>(connection, 'GET', `/v1/withdrawals/${filter.id}`);
+    const view = await call<WithdrawalView>(connection, 'GET', pathOf(filter.id));
     output.show(view, describe(view, await readAssets(connection)));
     return;
   }
@@ -89,7 +92,7 @@ export async function decide(
   const request = await call<ApprovalRequest>(
     connection,
     'POST',
-    `/v1/withdrawals/${options.id}/approval-request`,
+    `${pathOf(options.id)}/approval-request`,
     ask,
   );
   const challenge = Buffer.from(statementChallenge(request.statement));
@@ -106,7 +109,7 @@ export async function decide(
     );
   const signed = passkey.assert(challenge).response;
   const assertion: Assertion = { credentialId: passkey.credentialId.toString('base64url'), ...signed };
-  const view = await call<WithdrawalView>(connection, 'POST', `/v1/withdrawals/${options.id}/approvals`, {
+  const view = await call<WithdrawalView>(connection, 'POST', `${pathOf(options.id)}/approvals`, {
     ...ask,
     notAfter: about.notAfter,
     assertion,
