@@ -19,7 +19,8 @@ export interface ConnectionOptions {
 export function connect(options: ConnectionOptions, env: NodeJS.ProcessEnv): Connection {
   const url = options.api ?? env['STRONGROOM_API'];
   const tokenFile = options.tokenFile ?? env['STRONGROOM_TOKEN_FILE'];
-  if (url === undefined || url === '') throw fail('CLI_NOT_CONNECTED', 'give --api URL or set STRONGROOM_API');
+  if (url === undefined || url === '')
+    throw fail('CLI_NOT_CONNECTED', 'give --api URL or set STRONGROOM_API');
   if (tokenFile === undefined || tokenFile === '')
     throw fail('CLI_NOT_CONNECTED', 'give --token-file FILE or set STRONGROOM_TOKEN_FILE');
   try {

@@ -3,7 +3,9 @@ import { parseId } from '#core/ids';
 import { amount, assetId, parseUnits } from '#core/money';
 import {
   chainHot,
+  customerMain,
   networkFeePaid,
+  networkFeeReleased,
   networkFeeReserve,
   type TransferCommand,
   withdrawalHold,
@@ -29,52 +31,55 @@ function expectedCommands(certificate: CertificateDocument): readonly TransferCo
   const walletId = parseId('wal', certificate.wallet.id);
   const paid = amount(assetId(intent.asset), intentUnits(intent));
   const feeAsset = assetId(intent.feeCap.asset);
+  const cap = amount(feeAsset, parseUnits(intent.feeCap.units));
+  const fee = amount(feeAsset, parseUnits(certificate.inclusion.feeUnits));
+  // Each time a nonce was given back its fee was released, and reserved again with the next one.
+  const last =
+    certificate.journal.filter((leg) => leg.kind === 'pending' && leg.code === 'network-fee').length - 1;
+  const fees = Array.from({ length: last + 1 }, (_, round) => [
+    ...networkFeeReserve({ feeOwner: withdrawalId, round, payer: chainHot(walletId), cap }),
+    ...(round === last
+      ? networkFeePaid({ feeOwner: withdrawalId, round, fee })
+      : networkFeeReleased({ feeOwner: withdrawalId, round })),
+  ]).flat();
   return [
     ...withdrawalHold({ withdrawalId, walletId, accountId: customerOf(certificate.journal), amount: paid }),
-    ...networkFeeReserve({
-      feeOwner: withdrawalId,
-      payer: chainHot(walletId),
-      cap: amount(feeAsset, parseUnits(intent.feeCap.units)),
-    }),
-    ...networkFeePaid({
-      feeOwner: withdrawalId,
-      fee: amount(feeAsset, parseUnits(certificate.inclusion.feeUnits)),
-    }),
+    ...fees,
     ...withdrawalPaid({ withdrawalId, amount: paid }),
   ];
 }
 
-/** The legs of a posting are those of the reservation it resolves. */
-function legsOf(command: TransferCommand, all: readonly TransferCommand[]): Pick<Leg, 'debit' | 'credit'> {
+/** How the journal shows a command: what resolves a reservation has its legs, and a release its whole amount. */
+function legOf(command: TransferCommand, all: readonly TransferCommand[]): Leg {
   const moving =
     'pendingId' in command ? all.find((candidate) => candidate.id === command.pendingId) : command;
   demand(moving !== undefined && 'debit' in moving, `${command.id} resolves nothing`);
-  return { debit: moving.debit, credit: moving.credit };
+  const moved = 'amount' in command ? command.amount : moving.amount;
+  return {
+    id: command.id,
+    kind: command.kind,
+    debit: moving.debit,
+    credit: moving.credit,
+    asset: moved.asset,
+    units: moved.units.toString(),
+    code: command.code,
+  };
 }
 
-/** Hold, fee reserve and what they became: exactly these, each with the id that follows from the withdrawal's. */
+/** Hold, fee reserves and what they became: exactly these, each with the id that follows from the withdrawal's. */
 export function checkJournal(certificate: CertificateDocument): string {
   const expected = expectedCommands(certificate);
-  const { journal, inclusion } = certificate;
+  const { journal, inclusion, wallet } = certificate;
   demand(
     journal.length === expected.length,
     `${journal.length} entries stand in it, ${expected.length} pay a withdrawal`,
   );
   for (const command of expected) {
-    demand('amount' in command, `${command.id} moves nothing`);
-    const wanted: Leg = {
-      id: command.id,
-      kind: command.kind,
-      ...legsOf(command, expected),
-      asset: command.amount.asset,
-      units: command.amount.units.toString(),
-      code: command.code,
-    };
+    const wanted = legOf(command, expected);
     const found = journal.find((leg) => leg.id === wanted.id);
     demand(found !== undefined, `the entry ${wanted.id} (${wanted.kind} of ${wanted.code}) is missing`);
     const wrong = (Object.keys(wanted) as (keyof Leg)[]).filter((key) => found[key] !== wanted[key]);
     demand(wrong.length === 0, `${wrong.join(', ')} of the entry ${wanted.id} is not what was paid`);
   }
-  const { debit, credit } = legsOf(expected[0] as TransferCommand, expected);
-  return `${debit} -> ${credit}, fee ${inclusion.feeUnits}`;
+  return `${customerMain(customerOf(journal))} -> chain:hot of ${wallet.id}, fee ${inclusion.feeUnits}`;
 }

@@ -7,7 +7,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addressOfCompressedKey } from '#chains';
+import { parseId } from '#core/ids';
 import { committeeSchema } from '#custody/protocol';
+import { transferIdOf } from '#ledger/contract';
 import { certificateSchema } from '../../cli/certificate/document.ts';
 import { type CertificateCheck, verifyCertificate, verifyInclusion } from '../../cli/certificate/verify.ts';
 
@@ -88,6 +90,27 @@ describe('a payout certificate', () => {
     const verdicts = (await checksOf(genuine)).map((check) => [check.name, check.verdict, check.detail]);
     expect(verdicts.filter(([, verdict]) => verdict !== 'proven')).toEqual([]);
     expect(verdicts).toHaveLength(11);
+  });
+
+  test('holds when its first nonce was given back, and the fee with it', () => {
+    const certificate = certificateSchema.parse(genuine);
+    const ofFee = certificate.journal.filter((leg) => leg.code === 'network-fee');
+    const [reserved, posted] = ofFee;
+    if (reserved === undefined || posted === undefined) throw new Error('the fee has two entries');
+    const feeOwner = parseId('wd', certificate.withdrawalId);
+    const journal = [
+      ...certificate.journal.filter((leg) => leg !== posted),
+      { ...reserved, id: transferIdOf(feeOwner, 'fee-resolved'), kind: 'void-pending' as const },
+      { ...reserved, id: transferIdOf(feeOwner, '1/fee') },
+      { ...posted, id: transferIdOf(feeOwner, '1/fee-resolved') },
+    ];
+    const verdict = (legs: typeof journal) =>
+      verifyCertificate(
+        { ...certificate, journal: legs },
+        { addressOfPublicKey: addressOfCompressedKey },
+      ).find((check) => check.name === 'journal');
+    expect(verdict(journal)).toMatchObject({ verdict: 'proven' });
+    expect(verdict(journal.filter((leg) => leg.kind !== 'void-pending'))).toMatchObject({ verdict: 'false' });
   });
 
   test('leaves what cannot be proven offline as a claim', async () => {
