@@ -42,8 +42,9 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.setErrorHandler(answerError);
   app.setNotFoundHandler(answerUnknownRoute);
   // Before a body is read: a stranger learns nothing of the routes and costs nothing. Roles are checked by each route.
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     if (request.url.startsWith('/v1/')) options.authenticate(request);
+    done();
   });
   await app.register(swagger, {
     openapi: {
