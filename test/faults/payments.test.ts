@@ -20,7 +20,7 @@ import {
 } from './suite.ts';
 
 /** Long enough for a payment that nothing keeps up, short enough for one that is stuck. */
-const stuckAfterMs = 4_000;
+const stuckAfterMs = 2_000;
 const nodeTimeoutMs = 1_500;
 const scenarioTimeoutMs = 60_000;
 
@@ -141,7 +141,7 @@ describe('a transaction is stuck', () => {
       const paid = await ask(suite, ether / 5n);
       await untilTrue('the first attempt to be held back', () => proxy.held().length === 1);
       // 21000 gas at 600 gwei are more than the cap.
-      const end = performance.now() + 1.5 * stuckAfterMs;
+      const end = performance.now() + 3 * stuckAfterMs;
       while (performance.now() < end) {
         await mineAt(600n * gwei);
         await delay(250);
