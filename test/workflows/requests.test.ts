@@ -102,6 +102,16 @@ describe('requesting a withdrawal', () => {
     expect((await bench.operations.requestWithdrawal(good)).state).toBe('REQUESTED');
   });
 
+  it('says how much there is when too much is asked for', async () => {
+    const accountId = await bench.fundedAccount(5n);
+    const request = { id: bench.newWithdrawalId(), accountId, asset: ether, address: outside, units: '7' };
+    await expect(bench.operations.requestWithdrawal(request)).rejects.toMatchObject({
+      code: 'LEDGER_INSUFFICIENT_FUNDS',
+      message: `7 units of ${ether} were asked for, ${accountId} has 5 available`,
+      details: { asked: '7', available: '5' },
+    });
+  });
+
   it('never holds more than there is, however many ask at once', async () => {
     const accountId = await bench.fundedAccount(oneEther);
     const outcomes = await Promise.allSettled(
@@ -253,6 +263,15 @@ describe('approving', () => {
     const approval = { ...ask, notAfter: statement.notAfter, assertion };
     const first = await bench.operations.submitApproval(approval);
     expect(await bench.operations.submitApproval(approval)).toEqual(first);
+    // Its answer may be lost and asked for again when others have completed the quorum meanwhile.
+    await approve(id, 'ben');
+    expect((await review(bench.deps, id)).state).toBe('QUEUED');
+    const attempts = await bench.countRows('operations.approval_attempt');
+    expect((await bench.operations.submitApproval(approval)).state).toBe('QUEUED');
+    expect(await bench.countRows('operations.approval_attempt')).toBe(attempts);
+    await expect(
+      bench.operations.submitApproval({ ...approval, notAfter: approval.notAfter - 1 }),
+    ).rejects.toMatchObject({ code: 'WITHDRAWAL_STATE' });
   });
 
   it('is stopped by one rejection, and the money is free again', async () => {

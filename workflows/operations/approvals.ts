@@ -108,6 +108,8 @@ export async function submitApproval(
 ): Promise<WithdrawalView> {
   const id = parseId('wd', options.withdrawalId);
   const row = await readWithdrawal(deps.pool, id);
+  // Asked before the state: an answer may be lost and others complete the quorum before it is asked for again.
+  if (await isStored(deps, id, options)) return await withdrawalView(deps, row);
   const obligations = obligationsOf(row);
   const { signed } = await readIntent(deps.pool, row.intent_id);
   const document: Approval = {
@@ -134,6 +136,23 @@ export async function submitApproval(
     throw refusal('approver-twice', options);
   }
   return await withdrawalView(deps, await readWithdrawal(deps.pool, id));
+}
+
+async function isStored(
+  deps: OperationsDeps,
+  id: string,
+  said: Ask & { readonly notAfter: number; readonly assertion: Assertion },
+): Promise<boolean> {
+  const { rows } = await deps.pool.query<{ document: Approval }>(
+    `SELECT document FROM operations.approval
+      WHERE withdrawal_id = $1 AND approver = $2 AND policy_hash = $3 AND roster_hash = $4`,
+    [id, said.approver, deps.policyHash, deps.rosterHash],
+  );
+  const { decision, group, approver, notAfter, assertion } = said;
+  return rows.some(
+    ({ document: { obligations: _asked, ...stored } }) =>
+      canonicalJson(stored) === canonicalJson({ decision, group, approver, notAfter, assertion }),
+  );
 }
 
 /** False when the person has said something else about this withdrawal before. */

@@ -1,10 +1,10 @@
 /** Asking for a withdrawal: hold, intent, row and outbox message in one transaction, or nothing at all. */
-import { errorsOf, invariant } from '#core/errors';
+import { errorsOf, invariant, isStrongroomError, messageOf } from '#core/errors';
 import { derivedId, type Id, parseId } from '#core/ids';
 import { type Amount, type AssetId, amount, assetId, parseUnits } from '#core/money';
 import { inTransaction, type Tx } from '#infra/db';
 import { enqueue } from '#infra/outbox';
-import { withdrawalHold } from '#ledger/contract';
+import { customerMain, ledgerErrors, withdrawalHold } from '#ledger/contract';
 import type { Intent } from '#policies/contract';
 import { outboxTopics, type WithdrawalView, workflowErrors } from '../contract.ts';
 import { requireAccount } from './accounts.ts';
@@ -15,6 +15,7 @@ import { beginWithdrawal } from './state.ts';
 import { withdrawalView } from './views.ts';
 
 const fail = errorsOf(workflowErrors);
+const failLedger = errorsOf(ledgerErrors);
 
 export interface WithdrawalRequest {
   readonly id: string;
@@ -52,12 +53,7 @@ function positiveUnits(text: string): bigint {
   try {
     units = parseUnits(text);
   } catch (error) {
-    throw fail(
-      'WITHDRAWAL_AMOUNT_INVALID',
-      `"${text.slice(0, 100)}" is not a whole number of base units`,
-      {},
-      error,
-    );
+    throw fail('WITHDRAWAL_AMOUNT_INVALID', messageOf(error), {}, error);
   }
   if (units === 0n) throw fail('WITHDRAWAL_AMOUNT_INVALID', 'nothing was asked for: the amount is zero');
   return units;
@@ -147,6 +143,20 @@ async function open(tx: Tx, deps: OperationsDeps, request: CheckedRequest, inten
   );
 }
 
+/** The ledger names its own account and transfer; whoever asked wants to know how much there is. */
+async function explained(deps: OperationsDeps, request: CheckedRequest, error: unknown): Promise<unknown> {
+  if (!isStrongroomError(error) || error.code !== 'LEDGER_INSUFFICIENT_FUNDS') return error;
+  const { asset, units } = request.amount;
+  const [main] = await deps.ledger.balances({ paths: [customerMain(request.accountId)], asset });
+  const available = (main?.available ?? 0n).toString();
+  return failLedger(
+    'LEDGER_INSUFFICIENT_FUNDS',
+    `${units.toString()} units of ${asset} were asked for, ${request.accountId} has ${available} available`,
+    { asked: units.toString(), available, asset },
+    error,
+  );
+}
+
 /**
  * Same id and content again: the same withdrawal. A failed request leaves nothing and does not burn its id.
  * @throws CORE_ID_INVALID, CORE_ASSET_INVALID, CHAINS_ASSET_UNKNOWN, CHAINS_ADDRESS_INVALID, ACCOUNT_UNKNOWN,
@@ -162,6 +172,8 @@ export async function requestWithdrawal(
     const existing = await lockId(tx, request.id);
     if (existing === undefined) await open(tx, deps, request, intent);
     else assertSameContent(existing, request);
+  }).catch(async (error: unknown) => {
+    throw await explained(deps, request, error);
   });
   return await withdrawalView(deps, await readWithdrawal(deps.pool, request.id));
 }
