@@ -207,6 +207,9 @@ export const outboxTopics = {
 /** The only signal there is: "look again". It carries nothing, so that a forged or lost one can do no harm. */
 export const wakeSignalName = 'wake';
 
+/** Rows one answer lists at most: a page of views fits into a few hundred KiB and a person reads no longer list. */
+export const pageRowsMax = 200;
+
 /** Most withdrawals one batch claims: on Ethereum one transaction each, one nonce after the other. */
 export const batchRowsMax = 20;
 

@@ -24,7 +24,7 @@ export type { BooksAtCursor } from './operations/proof.ts';
 export type { SweepView } from './operations/sweeps.ts';
 export { type OperationsConfig, operationsConfigSchema, serviceKeySchema } from './worker-config.ts';
 
-/** What the api does not offer over HTTP in this cut: for the CLI, the demo and the proof. */
+/** What treasury and the proof need: inflows, sweeps, the house's accounts, the books. */
 export interface TreasuryOperations {
   /** Opens the house's accounts and the wallets' mirrors; safe at every start. */
   openHouseAccounts(): Promise<void>;

@@ -20,7 +20,6 @@ export const units = z
   .describe('base units (wei, sat), a whole number as a decimal string');
 export const address = z.string().min(1).max(128);
 
-export const limitMax = 200;
 const timelineEntry = z.object({
   at: z.number().int().describe('milliseconds since 1970'),
   state: z.enum(withdrawalStates),

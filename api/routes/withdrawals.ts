@@ -1,7 +1,7 @@
 /** Withdrawals: request, read, list, cancel, certificate; and the approvals people give. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { type Operations, type WithdrawalView, withdrawalStates } from '#workflows/contract';
+import { type Operations, pageRowsMax, type WithdrawalView, withdrawalStates } from '#workflows/contract';
 import { type Authenticate, requireRole } from '../auth.ts';
 import * as s from './schemas.ts';
 
@@ -44,7 +44,7 @@ export function withdrawalRoutes(
         querystring: z.strictObject({
           state: z.enum(withdrawalStates).optional(),
           accountId: s.accountId.optional(),
-          limit: z.coerce.number().int().min(1).max(s.limitMax).default(50),
+          limit: z.coerce.number().int().min(1).max(pageRowsMax).default(50),
           after: s.withdrawalId.optional(),
         }),
         response: { 200: z.object({ withdrawals: z.array(s.withdrawalView) }), ...s.problems },

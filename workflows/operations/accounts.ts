@@ -15,13 +15,11 @@ import {
   houseNetworkFee,
   suspense,
 } from '#ledger/contract';
-import { type BalanceView, type DepositView, workflowErrors } from '../contract.ts';
+import { type BalanceView, type DepositView, pageRowsMax, workflowErrors } from '../contract.ts';
 import { knownAssets, type OperationsDeps, walletFor } from './context.ts';
 import { count, type DepositRow } from './rows.ts';
 
 const fail = errorsOf(workflowErrors);
-/** Deposits one answer lists; older ones are read from the ledger's journal. */
-const depositsListedMax = 200;
 
 export async function createAccount(
   deps: OperationsDeps,
@@ -117,12 +115,12 @@ const depositView = (row: DepositRow): DepositView => ({
   blockHash: row.block_hash,
 });
 
-/** Newest first. @throws ACCOUNT_UNKNOWN */
+/** The newest `pageRowsMax`, newest first. @throws ACCOUNT_UNKNOWN */
 export async function deposits(deps: OperationsDeps, id: string): Promise<readonly DepositView[]> {
   const accountId = await requireAccount(deps.pool, id);
   const { rows } = await deps.pool.query<DepositRow>(
     `SELECT * FROM operations.deposit WHERE account_id = $1
-      ORDER BY created_at DESC, id DESC LIMIT ${depositsListedMax}`,
+      ORDER BY created_at DESC, id DESC LIMIT ${pageRowsMax}`,
     [accountId],
   );
   return rows.map(depositView);

@@ -5,7 +5,7 @@ import { derivedId, type Id } from '#core/ids';
 import { openCase, setHalt } from '#infra/cases';
 import { inTransaction } from '#infra/db';
 import { declareFloat, hotInflow } from '#ledger/contract';
-import { workflowErrors } from '../contract.ts';
+import { pageRowsMax, workflowErrors } from '../contract.ts';
 import { haltScopes, type OperationsDeps } from './context.ts';
 import type { OwnAddress } from './ports.ts';
 import { amountOf, count } from './rows.ts';
@@ -104,10 +104,10 @@ export interface InflowView {
   readonly declared: boolean;
 }
 
-/** Newest first. */
+/** The newest `pageRowsMax`, newest first. */
 export async function inflows(deps: OperationsDeps, walletId: string): Promise<readonly InflowView[]> {
   const { rows } = await deps.pool.query<InflowRow>(
-    'SELECT * FROM operations.inflow WHERE wallet_id = $1 ORDER BY block_height DESC, txid, index LIMIT 200',
+    `SELECT * FROM operations.inflow WHERE wallet_id = $1 ORDER BY block_height DESC, txid, index LIMIT ${pageRowsMax}`,
     [walletId],
   );
   return rows.map((row) => ({

@@ -7,6 +7,7 @@ import { inTransaction, type Tx } from '#infra/db';
 import { chainDeposit, networkFeeReserve, sweepStart, type TransferCommand } from '#ledger/contract';
 import { evaluate } from '#policies';
 import type { Intent } from '#policies/contract';
+import { pageRowsMax } from '../contract.ts';
 import { haltScopes, type OperationsDeps, settingsOf, type WalletSettings, walletById } from './context.ts';
 import { pinDocuments, policyInputFor, storeIntent } from './intents.ts';
 
@@ -186,7 +187,7 @@ export interface SweepView {
   readonly feeUnits: string | null;
 }
 
-/** Newest first. */
+/** The newest `pageRowsMax`, newest first. */
 export async function sweeps(deps: OperationsDeps, walletId: string): Promise<readonly SweepView[]> {
   const { rows } = await deps.pool.query<{
     id: string;
@@ -197,7 +198,7 @@ export async function sweeps(deps: OperationsDeps, walletId: string): Promise<re
     fee_units: string | null;
   }>(
     `SELECT id, address, units, state, txid, fee_units FROM operations.sweep WHERE wallet_id = $1
-      ORDER BY created_at_ms DESC, id DESC LIMIT 200`,
+      ORDER BY created_at_ms DESC, id DESC LIMIT ${pageRowsMax}`,
     [walletId],
   );
   return rows.map((row) => ({

@@ -5,6 +5,7 @@ import { errorsOf } from '#core/errors';
 import { parseId } from '#core/ids';
 import type { Queryable } from '#infra/db';
 import {
+  pageRowsMax,
   type TimelineEntry,
   type WithdrawalState,
   type WithdrawalView,
@@ -15,8 +16,6 @@ import { judgeStored } from './judgement.ts';
 import { count, readWithdrawal, type WithdrawalRow } from './rows.ts';
 
 const fail = errorsOf(workflowErrors);
-/** Rows of one page of a list. */
-const pageRowsMax = 200;
 const pageRowsDefault = 50;
 
 async function timelineOf(db: Queryable, id: string): Promise<readonly TimelineEntry[]> {
