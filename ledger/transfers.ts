@@ -83,3 +83,26 @@ export interface TransferResult {
 export const commandsPerBatchMax = 8_000;
 /** An id with its prefix has 40 characters; a transaction hash with a chain and an index has under 120. */
 export const referenceCharsMax = 128;
+
+/**
+ * `commands` in portions that one batch takes, in order. A linked chain stays whole, because cut in two it would not apply.
+ * @param commandsMax at least the length of the longest chain
+ */
+export function portionsOf(
+  commands: readonly TransferCommand[],
+  commandsMax: number,
+): readonly (readonly TransferCommand[])[] {
+  const portions: TransferCommand[][] = [];
+  let chain: TransferCommand[] = [];
+  for (const command of commands) {
+    chain.push(command);
+    if (command.linked === true) continue;
+    const last = portions.at(-1);
+    if (last === undefined || last.length + chain.length > commandsMax) portions.push(chain);
+    else last.push(...chain);
+    chain = [];
+  }
+  // An unfinished chain is for the ledger to refuse.
+  if (chain.length > 0) portions.push(chain);
+  return portions;
+}

@@ -8,7 +8,7 @@ import type { Block, FollowStep } from '#chains/contract';
 import { chainId } from '#core/money';
 import { inTransaction } from '#infra/db';
 import { failpoint } from '#infra/failpoint';
-import { commandsPerBatchMax } from '#ledger/contract';
+import { commandsPerBatchMax, portionsOf } from '#ledger/contract';
 import type { OperationsDeps } from './context.ts';
 import { finaliseDeposits, orphanDeposits, seeDeposit } from './deposits.ts';
 import { finaliseInflows, orphanInflows, seeInflow } from './inflows.ts';
@@ -55,8 +55,8 @@ async function finalise(work: StepWork, finalHeight: number): Promise<void> {
 }
 
 async function applyCommands(work: StepWork): Promise<void> {
-  for (let at = 0; at < work.commands.length; at += commandsPerBatchMax)
-    await work.deps.ledger.applyOrThrow(work.commands.slice(at, at + commandsPerBatchMax), work.tx);
+  for (const portion of portionsOf(work.commands, commandsPerBatchMax))
+    await work.deps.ledger.applyOrThrow(portion, work.tx);
 }
 
 /** Records and books one step. Safe to repeat. @throws CHAINS_CURSOR_MOVED, LEDGER_* */
