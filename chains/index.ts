@@ -8,7 +8,7 @@ import { nextStep, type StartHeight } from './follower.ts';
 import { type RecordedStep, recordStep } from './store/blocks.ts';
 import { assertNotHalted } from './store/halts.ts';
 
-export { addressOfCompressedKey } from './ethereum/address.ts';
+export { addressOfCompressedKey, parseEthereumAddress } from './ethereum/address.ts';
 export { readSignedTransaction, type SignedContent } from './ethereum/signed.ts';
 export {
   type Attempt,

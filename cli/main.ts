@@ -90,7 +90,7 @@ program
   .command('verify <address>')
   .description("recompute an address from the co-signers' key statements")
   .requiredOption('--path <path>', 'derivation path, e.g. m/0/7')
-  .requiredOption('--statements <file>', "JSON list of the co-signers' key statements")
+  .requiredOption('--statements <file>', "JSON list of the co-signers' key statements, or a certificate")
   .requiredOption('--committee <file>', "the co-signers' committee file")
   .option('--json', 'one JSON document on standard output')
   .action(

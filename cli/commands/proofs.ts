@@ -1,7 +1,7 @@
 /** `certificate get`, `certificate verify` and `address verify`. */
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { addressOfCompressedKey } from '#chains';
+import { addressOfCompressedKey, parseEthereumAddress } from '#chains';
 import { isStrongroomError } from '#core/errors';
 import { verifyAddress } from '#custody';
 import { keyStatementSchema } from '#custody/protocol';
@@ -55,25 +55,36 @@ export async function showVerification(
   return holds ? 0 : 1;
 }
 
-/** @throws CLI_FILE_INVALID */
+const statementList = z.array(keyStatementSchema).min(1);
+/** A list of statements, as each co-signer gives its own, or a certificate, which carries them all. */
+const statementsFileSchema = z.unknown().transform((content, context) => {
+  const isDocument = typeof content === 'object' && content !== null && 'keyStatements' in content;
+  const parsed = statementList.safeParse(isDocument ? content.keyStatements : content);
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues) context.addIssue({ code: 'custom', path, message });
+  return z.NEVER;
+});
+
+/** @throws CLI_FILE_INVALID, CHAINS_ADDRESS_INVALID */
 export function showAddressVerification(
   address: string,
   options: { path: string; statements: string; committee: string },
   output: Output,
 ): number {
-  const statements = readJsonFile(options.statements, z.array(keyStatementSchema).min(1));
+  const expected = parseEthereumAddress(address);
+  const statements = readJsonFile(options.statements, statementsFileSchema);
   const wallet = statements[0]?.wallet ?? '';
   try {
     const verified = verifyAddress({
       wallet,
       path: options.path,
-      expected: address,
+      expected,
       statements,
       committee: readCommittee(options.committee),
       dev: statements.some((statement) => statement.dev),
       addressOfPublicKey: addressOfCompressedKey,
     });
-    output.show({ holds: true, ...verified }, `${address} is ${options.path} of ${wallet}`);
+    output.show({ holds: true, ...verified }, `${expected} is ${options.path} of ${wallet}`);
     return 0;
   } catch (error) {
     if (!isStrongroomError(error)) throw error;

@@ -83,6 +83,7 @@ function howToTalk(environment: RunningEnvironment): string {
     `  npm run -s strongroom -- approve wd_... --group treasury --passkey ${files.passkeyFileOf('ada')}`,
     '',
     `Tokens of other roles: ${path.dirname(files.tokenFileOf('trading'))}`,
+    `Committee file, for address verify and certificate verify: ${files.committeeFile}`,
     `Passkeys of other people: ${path.dirname(files.passkeyFileOf('ada'))}`,
   ].join('\n');
 }

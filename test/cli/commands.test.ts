@@ -1,6 +1,6 @@
 /** The command line as a person runs it: a process, its two streams, its exit code; against a small stand-in for the api. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -91,3 +91,40 @@ test.each([
   expect(err).toMatch(/^CLI_NOT_CONNECTED: [^\n]+\nSet STRONGROOM_API and STRONGROOM_TOKEN_FILE/);
   expect([code, out]).toEqual([1, '']);
 });
+
+/** Path m/1/0 of the wallet in payout-certificate.json. */
+const hotAddress = '0xd87B6C5eD73a6C6464508D5a447de1A87a8E78D9';
+const verify = async (address: string, statements: string, derivationPath = 'm/1/0') =>
+  await run([
+    'address',
+    'verify',
+    address,
+    '--path',
+    derivationPath,
+    '--statements',
+    statements,
+    '--committee',
+    'test/cli/committee.json',
+    '--json',
+  ]);
+
+test("an address is recomputed from the co-signers' statements, in whatever case it is written", async () => {
+  const certificate = 'test/cli/payout-certificate.json';
+  const list = path.join(folder, 'statements.json');
+  const { keyStatements } = JSON.parse(readFileSync(certificate, 'utf8')) as { keyStatements: unknown };
+  writeFileSync(list, JSON.stringify(keyStatements));
+  for (const [address, statements] of [
+    [hotAddress, certificate],
+    [hotAddress.toLowerCase(), list],
+  ] as const) {
+    const { code, out } = await verify(address, statements);
+    expect([code, JSON.parse(out)]).toMatchObject([0, { holds: true, address: hotAddress }]);
+  }
+  const other = await verify(hotAddress, certificate, 'm/0/0');
+  expect([other.code, JSON.parse(other.out)]).toMatchObject([
+    1,
+    { holds: false, code: 'CUSTODY_STATEMENT_INVALID' },
+  ]);
+  const mistyped = await verify(hotAddress.replace('d8', 'D8'), certificate);
+  expect([mistyped.code, JSON.parse(mistyped.err)]).toMatchObject([1, { code: 'CHAINS_ADDRESS_INVALID' }]);
+}, 60_000);
