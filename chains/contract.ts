@@ -128,7 +128,7 @@ export interface ChainAdapter {
   readonly nativeAsset: AssetId;
   readonly assets: readonly AssetId[];
   readonly capabilities: ChainCapabilities;
-  /** @throws CHAINS_ADDRESS_INVALID with the reason (length, alphabet, checksum); returns the canonical form */
+  /** @throws CHAINS_ADDRESS_INVALID with the reason (length, alphabet, checksum, zero); returns the canonical form */
   parseAddress(text: string): string;
   /** Canonical address of a compressed secp256k1 public key. */
   addressOfPublicKey(publicKey: Uint8Array): string;

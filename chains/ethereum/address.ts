@@ -11,8 +11,8 @@ const compressedKeyBytes = 33;
 
 /**
  * The canonical (EIP-55) form of an address a person or a system typed. All lower case and all upper case carry no
- * checksum and are accepted; mixed case must match. ICAN, missing 0x and names are refused.
- * @throws CHAINS_ADDRESS_INVALID with details.reason length | alphabet | checksum
+ * checksum and are accepted; mixed case must match. ICAN, missing 0x, names and the zero address are refused.
+ * @throws CHAINS_ADDRESS_INVALID with details.reason length | alphabet | checksum | zero
  */
 export function parseEthereumAddress(text: string): string {
   if (!text.startsWith('0x'))
@@ -27,6 +27,11 @@ export function parseEthereumAddress(text: string): string {
   if (!/^[0-9a-fA-F]+$/.test(digits))
     throw fail('CHAINS_ADDRESS_INVALID', 'an Ethereum address is 0x and 40 hexadecimal digits', {
       reason: 'alphabet',
+    });
+  // The default of many programs; nobody has its key.
+  if (/^0+$/.test(digits))
+    throw fail('CHAINS_ADDRESS_INVALID', 'the zero address belongs to nobody: what it gets is lost', {
+      reason: 'zero',
     });
   const canonical = getAddress(`0x${digits.toLowerCase()}`);
   const carriesChecksum = digits !== digits.toLowerCase() && digits !== digits.toUpperCase();

@@ -61,6 +61,7 @@ describe('parseEthereumAddress', () => {
     ['a letter beyond f', '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeg', 'alphabet'],
     ['a name', 'vitalik.eth', 'alphabet'],
     ['nothing', '', 'alphabet'],
+    ['the zero address', `0x${'0'.repeat(40)}`, 'zero'],
   ])('refuses %s', (_name, text, reason) => {
     expect(refusalOf(text)).toBe(`CHAINS_ADDRESS_INVALID/${reason}`);
   });
