@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';
 import { showBalances, showStatus } from './commands/accounts.ts';
+import { showCases } from './commands/cases.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
 import { createOutput, describeError, type Output } from './output.ts';
@@ -52,6 +53,12 @@ command('withdrawals [id]', 'list withdrawals, or show one with its timeline')
       outputOf(cmd),
     );
   });
+
+command('cases', 'what waits for a person, and which chains and wallets stand still').action(
+  async (_options, cmd: Command) => {
+    await showCases(connectionOf(cmd), outputOf(cmd));
+  },
+);
 
 for (const decision of ['approve', 'reject'] as const)
   command(`${decision} <id>`, `${decision} a waiting withdrawal with a passkey`)

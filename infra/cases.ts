@@ -5,7 +5,7 @@ import { infraErrors } from './contract.ts';
 import type { Queryable, Tx } from './db.ts';
 
 const fail = errorsOf(infraErrors);
-/** A page of open cases; a person works through them, a machine never needs all. */
+/** A page of open cases or halts; a person works through them, a machine never needs all. */
 const openCasesMax = 500;
 
 export interface NewCase {
@@ -98,6 +98,14 @@ export async function haltOf(db: Queryable, scope: string): Promise<Halt | undef
   );
   const row = rows[0];
   return row === undefined ? undefined : { scope: row.scope, reason: row.reason, setAt: row.set_at };
+}
+
+/** All halts, oldest first; there is one scope per chain and per wallet, so the list is short. */
+export async function listHalts(db: Queryable): Promise<readonly Halt[]> {
+  const { rows } = await db.query<{ scope: string; reason: string; set_at: Date }>(
+    `SELECT scope, reason, set_at FROM infra.halt ORDER BY set_at, scope LIMIT ${openCasesMax}`,
+  );
+  return rows.map((row) => ({ scope: row.scope, reason: row.reason, setAt: row.set_at }));
 }
 
 /** Returns whether there was a halt to lift. */

@@ -1,4 +1,5 @@
 /** The facade: the operations the api offers, and those that treasury and the proof need. */
+import { type Halt, type IncidentCase, listHalts, openCases } from '#infra/cases';
 import type { Operations } from './contract.ts';
 import {
   balances,
@@ -33,6 +34,8 @@ export interface TreasuryOperations {
   declareHouseFloat(options: { chain: string; txId: string; index: number }): Promise<void>;
   sweeps(walletId: string): Promise<readonly SweepView[]>;
   booksAtCursor(): Promise<readonly BooksAtCursor[]>;
+  /** What waits for a person and what stands still until then; read only. */
+  incidents(): Promise<{ readonly cases: readonly IncidentCase[]; readonly halts: readonly Halt[] }>;
 }
 
 export type AllOperations = Operations & TreasuryOperations;
@@ -55,5 +58,6 @@ export function createOperations(deps: OperationsDeps): AllOperations {
     declareHouseFloat: (options) => declareHouseFloat(deps, options),
     sweeps: (walletId) => sweeps(deps, walletId),
     booksAtCursor: () => booksAtCursor(deps),
+    incidents: async () => ({ cases: await openCases(deps.pool), halts: await listHalts(deps.pool) }),
   };
 }

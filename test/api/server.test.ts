@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
 import { StrongroomError } from '#core/errors';
-import type { Operations, WithdrawalView } from '#workflows/contract';
+import type { WithdrawalView } from '#workflows/contract';
 import { createAuthenticate, tokenDigest } from '../../api/auth.ts';
 import { buildServer, type ServerOptions } from '../../api/server.ts';
 
@@ -47,7 +47,10 @@ afterEach(async () => {
   await app?.close();
 });
 
-async function serve(operations: Partial<Operations>, probe: () => Promise<void> = async () => undefined) {
+async function serve(
+  operations: Partial<ServerOptions['operations']>,
+  probe: () => Promise<void> = async () => undefined,
+) {
   app = await buildServer({
     operations: operations as ServerOptions['operations'],
     authenticate,
@@ -113,6 +116,21 @@ test('the assets are listed for every role and for nobody else', async () => {
       assets: [{ asset, chain: 'eip155:31337', decimals: 18 }],
     });
   expect((await server.inject({ url: '/v1/assets' })).statusCode).toBe(401);
+});
+
+test('open cases and halts are shown to those who watch, not to the trading service', async () => {
+  const since = new Date(1_000);
+  const server = await serve({
+    incidents: async () => ({
+      cases: [{ id: 'case_1', kind: 'reorg', subject: 'dep_1', details: { units: '5' }, openedAt: since }],
+      halts: [{ scope: 'chain:eip155:31337', reason: 'a credited deposit left the chain', setAt: since }],
+    }),
+  });
+  expect((await server.inject({ url: '/v1/cases', headers: as('auditor') })).json()).toEqual({
+    cases: [{ id: 'case_1', kind: 'reorg', subject: 'dep_1', details: { units: '5' }, openedAt: 1_000 }],
+    halts: [{ scope: 'chain:eip155:31337', reason: 'a credited deposit left the chain', setAt: 1_000 }],
+  });
+  expect((await server.inject({ url: '/v1/cases', headers: as('trading') })).statusCode).toBe(403);
 });
 
 test('a malformed request names each field and is not passed on', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { closeCase, haltOf, liftHalt, openCase, openCases, setHalt } from '#infra/cases';
+import { closeCase, haltOf, liftHalt, listHalts, openCase, openCases, setHalt } from '#infra/cases';
 import { inTransaction, openPool, type Pool, type Tx } from '#infra/db';
 import { databaseForThisFile } from '../support/database.ts';
 
@@ -58,6 +58,7 @@ test('a halt keeps its first reason until it is lifted', async () => {
       await setHalt(tx, { scope, reason });
     });
   expect(await haltOf(pool, scope)).toMatchObject({ scope, reason: 'first' });
+  expect(await listHalts(pool)).toMatchObject([{ scope, reason: 'first' }]);
   expect(await run(async (tx) => await liftHalt(tx, scope))).toBe(true);
   expect(await run(async (tx) => await liftHalt(tx, scope))).toBe(false);
   expect(await haltOf(pool, scope)).toBeUndefined();
