@@ -76,8 +76,20 @@ export function signIntent(intent: Intent, keyId: string, secretKey: Uint8Array)
 
 export type IntentDefect = 'initiator-unknown' | 'key-unknown' | 'signature-invalid';
 
-/** Whether the initiator the intent names has signed it with a key the roster gives it; the first defect. Never throws. */
-export function intentDefect(signed: SignedIntent, roster: Roster): IntentDefect | undefined {
+/** Ed25519 by RFC 8032's own stricter rules (no ZIP 215), one signature per message and key. */
+export type VerifyEd25519 = (signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array) => boolean;
+const verifyInNoble: VerifyEd25519 = (signature, message, publicKey) =>
+  ed25519.verify(signature, message, publicKey, { zip215: false });
+
+/**
+ * Whether the initiator the intent names has signed it with a key the roster gives it; the first defect. Never throws.
+ * @param verify a co-signer brings its platform's verification, which is thirty times as fast
+ */
+export function intentDefect(
+  signed: SignedIntent,
+  roster: Roster,
+  verify: VerifyEd25519 = verifyInNoble,
+): IntentDefect | undefined {
   const service = roster.services.find((candidate) => candidate.id === signed.intent.initiator);
   if (service === undefined) return 'initiator-unknown';
   const key = service.keys.find((candidate) => candidate.id === signed.keyId);
@@ -86,9 +98,7 @@ export function intentDefect(signed: SignedIntent, roster: Roster): IntentDefect
   if (signature === undefined) return 'signature-invalid';
   try {
     const message = intentSigningBytes(intentHash(signed.intent));
-    // zip215 off: RFC 8032's own stricter rules, one signature per message and key.
-    const holds = ed25519.verify(signature, message, hexToBytes(key.publicKey), { zip215: false });
-    return holds ? undefined : 'signature-invalid';
+    return verify(signature, message, hexToBytes(key.publicKey)) ? undefined : 'signature-invalid';
   } catch {
     return 'signature-invalid';
   }

@@ -78,7 +78,7 @@ export interface ThresholdEcdsaEngine {
   }): Promise<EngineSession<DkgResult>>;
   /**
    * @param path canonical non-hardened path, `m/0/7`; `m` is the root
-   * @param signId unique, consumed durably by the caller before this call
+   * @param signId unique; the caller consumes it durably before any message of the session leaves
    * @param signers exactly `threshold` distinct parties, this one included, ascending
    */
   newSigning(options: {

@@ -56,6 +56,10 @@ export function verifyWith(key: KeyObject, message: Uint8Array, signature: strin
   return verify(null, message, key, Buffer.from(signature, 'base64'));
 }
 
+/** The platform's Ed25519 (RFC 8032), for signatures of the roster's services. */
+export const verifyEd25519 = (signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean =>
+  verify(null, message, publicKeyOf('ed25519', publicKey), signature);
+
 const sealedFileSchema = z.strictObject({ nonce: z.string(), data: z.string() });
 const keysSchema = z.strictObject({ signing: z.string(), encryption: z.string() });
 

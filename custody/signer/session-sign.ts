@@ -33,6 +33,7 @@ import {
 import { type Session, SessionRegistry } from './session-registry.ts';
 
 const fail = errorsOf(custodyErrors);
+const hasHighS = ({ compact }: EcdsaSignature): boolean => secp256k1.Signature.fromBytes(compact).hasHighS();
 /** A signature takes under a second; a coordinator that is silent this long is gone. */
 const idleMsMax = 30_000;
 
@@ -111,16 +112,22 @@ export class SigningSessions {
       const digestHex = Buffer.from(digest).toString('hex');
       const about = { wallet, epoch, path, digest: digestHex, participants };
       const signId = jointId(protocolDomains.signId, about, verified);
-      authorised(await context.gatekeeper.commit(session.authorisation, signId, id));
       const share = context.shares.open(wallet, epoch);
+      // The module computes its first messages while the decision is synced to disk; none leaves before it is.
+      const opening = context.engine.newSigning({ share, path, digest, signId, signers: participants });
+      const ended = opening.then(
+        (engine) => engine,
+        () => undefined,
+      );
       try {
-        const engine = await context.engine.newSigning({
-          share,
-          path,
-          digest,
-          signId,
-          signers: participants,
-        });
+        authorised(await context.gatekeeper.commit(session.authorisation, signId, id));
+      } catch (error) {
+        (await ended)?.dispose();
+        share.fill(0);
+        throw error;
+      }
+      try {
+        const engine = await opening;
         const channel = openChannel(context, { session: id, jointId: signId, epoch, participants });
         session.run = new SigningRun(context, channel, engine);
       } catch (error) {
@@ -157,14 +164,12 @@ export class SigningSessions {
   }
 
   /**
-   * The engine has verified it; once more, whatever the engine is: over the digest of our own decoder it must recover the
-   * key of the sender we computed. (A recovered key is one under which the signature verifies.)
+   * The engine has verified it with noble over the digest of our own decoder; here the key it verified under must be that
+   * of the sender we computed, whatever the engine says about itself.
    */
   #release(session: SigningSession, signature: EcdsaSignature): FinishedSignature {
-    const { digest, sender } = session.authorisation;
-    const parsed = secp256k1.Signature.fromBytes(signature.compact);
-    const recovered = parsed.addRecoveryBit(signature.recoveryId).recoverPublicKey(digest).toBytes(true);
-    if (parsed.hasHighS() || addressOfPublicKey(recovered) !== sender)
+    const { sender } = session.authorisation;
+    if (hasHighS(signature) || addressOfPublicKey(signature.publicKey) !== sender)
       throw fail('CUSTODY_SESSION_ABORTED', 'the finished signature is not one of the sender', { sender });
     const finished: FinishedSignature = {
       compact: Buffer.from(signature.compact).toString('hex'),

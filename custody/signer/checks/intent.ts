@@ -5,6 +5,7 @@
  */
 import { depositPathPattern, hotPath } from '#custody/protocol';
 import { intentDefect, rolesOf } from '#policies';
+import { verifyEd25519 } from '../identity.ts';
 import type { Check, SignerState } from './check.ts';
 import { type Refused, refused, type Subject } from './subject.ts';
 
@@ -12,7 +13,7 @@ const sweepRole = 'sweep';
 
 function initiatorRefusal({ signed, intent }: Subject, { pins }: SignerState): Refused | undefined {
   const { roster } = pins.current();
-  const defect = intentDefect(signed, roster);
+  const defect = intentDefect(signed, roster, verifyEd25519);
   if (defect !== undefined)
     return refused('intent', defect, `the intent is not signed by an initiator of the roster: ${defect}`);
   const roles = rolesOf(roster, intent.initiator);
@@ -79,6 +80,10 @@ function effectRefusal({ intent, effect, request, sender }: Subject): Refused | 
   return undefined;
 }
 
+/** A sight is a synced write, so it is kept only where a wait runs from it; a wait added later starts later. */
+const waits = ({ decision }: Subject): boolean =>
+  decision.outcome === 'allow' && decision.obligations.delayMs > 0;
+
 export const intent: Check = {
   name: 'intent',
   judge(subject, state) {
@@ -86,7 +91,7 @@ export const intent: Check = {
       (subject.recorded ? undefined : initiatorRefusal(subject, state)) ??
       scopeRefusal(subject) ??
       effectRefusal(subject);
-    if (refusal === undefined && !subject.recorded)
+    if (refusal === undefined && !subject.recorded && waits(subject))
       // Waits run from here: only an intent that is signed and matches its bytes is worth remembering.
       state.firstSights.note(subject.intentHash, subject.intent.id);
     return refusal;
