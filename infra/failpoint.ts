@@ -7,17 +7,15 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-export const failpointNames = [
-  'mid-signature',
-  'before-sign',
-  'after-sign',
-  'after-store',
-  'after-broadcast',
-  'after-mark',
-  'after-track',
-  'before-settle-commit',
-] as const;
-export type FailpointName = (typeof failpointNames)[number];
+export type FailpointName =
+  | 'mid-signature'
+  | 'before-sign'
+  | 'after-sign'
+  | 'after-store'
+  | 'after-broadcast'
+  | 'after-mark'
+  | 'after-track'
+  | 'before-settle-commit';
 
 let folder: string | undefined;
 

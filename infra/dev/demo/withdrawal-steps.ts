@@ -40,7 +40,7 @@ async function verifyCertificate(context: DemoContext, id: string, step: Step): 
 }
 
 /** One person signs the statement the api gives, with their own passkey. */
-export async function approve(context: DemoContext, id: string, person: string, step: Step): Promise<void> {
+async function approve(context: DemoContext, id: string, person: string, step: Step): Promise<void> {
   const statement = await signApproval(context, id, {
     decision: 'approve',
     group: 'treasury',
