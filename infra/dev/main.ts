@@ -51,15 +51,16 @@ function stopOnSignals(stop: () => Promise<void>): void {
   }
 }
 
-function optionsOf(flags: Flags): EnvironmentOptions {
+/** `purpose` names the state: a demo always begins with nothing and must not empty what `npm start` keeps. */
+function optionsOf(flags: Flags, purpose: 'environment' | 'demo'): EnvironmentOptions {
   let supervisor: Supervisor | undefined;
   stopOnSignals(async () => {
     await supervisor?.stopAll();
   });
   return {
     ports: flags.port,
-    ...(flags.fresh === true ? { fresh: true } : {}),
-    ...(flags.state === undefined ? {} : { state: openState('environment', path.resolve(flags.state)) }),
+    fresh: flags.fresh === true || purpose === 'demo',
+    state: flags.state === undefined ? openState(purpose) : openState(purpose, path.resolve(flags.state)),
     onSupervisor: (created) => {
       supervisor = created;
     },
@@ -111,7 +112,7 @@ async function untilStopped(): Promise<never> {
 
 async function start(flags: Flags): Promise<void> {
   const environment = await bootEnvironment({
-    ...optionsOf(flags),
+    ...optionsOf(flags, 'environment'),
     anvil: { blockTimeSeconds },
   });
   process.stdout.write(`\nStrongroom is running. Ctrl-C stops it.\n${describe(environment)}\n`);
@@ -120,7 +121,7 @@ async function start(flags: Flags): Promise<void> {
 
 async function demo(flags: Flags): Promise<void> {
   const story = await import('./demo/main.ts');
-  const environment = await bootEnvironment(optionsOf(flags));
+  const environment = await bootEnvironment(optionsOf(flags, 'demo'));
   let ok = false;
   try {
     ok = await story.runDemo(environment, { verbose: flags.verbose === true });
