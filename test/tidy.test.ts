@@ -168,6 +168,14 @@ describe('documents', () => {
     expect(pinned).toEqual([]);
   });
 
+  test('no page keeps a placeholder for a figure', () => {
+    const pages = files.filter((file) => file.endsWith('.md'));
+    const left = pages.filter((file) =>
+      /(^|Measured: )[A-Z]{2,}_?[A-Z]{2,}$/m.test(readFileSync(file, 'utf8')),
+    );
+    expect(left).toEqual([]);
+  });
+
   test('the lockfile holds no download address', () => {
     expect(readFileSync('package-lock.json', 'utf8')).not.toMatch(/"resolved"/);
   });
