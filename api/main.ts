@@ -4,15 +4,13 @@
  * It has no coordinator: it derives deposit addresses itself from the co-signers' verified statements, and can hold funds and
  * store approvals, never sign a transaction.
  */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '#core/errors';
 import { chainId } from '#core/money';
 import { createCustody } from '#custody';
-import { committeeSchema } from '#custody/protocol';
 import { loadConfig } from '#infra/config';
 import { createLogger } from '#infra/log';
-import { createOperations, openDeps, readServiceKey } from '#workflows';
+import { createOperations, openDeps, readCommittee, readServiceKey } from '#workflows';
 import { createAuthenticate, readTokensFile } from './auth.ts';
 import { apiConfigSchema } from './config.ts';
 import { buildServer } from './server.ts';
@@ -27,7 +25,7 @@ async function main(): Promise<void> {
       env: process.env,
     }),
   );
-  const committee = committeeSchema.parse(JSON.parse(readFileSync(config.committeeFile, 'utf8')));
+  const committee = readCommittee(config.committeeFile);
   const opened = openDeps(config, {
     applicationName: 'api',
     withdrawalSigner: readServiceKey(config.withdrawalKey),

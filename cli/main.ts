@@ -1,5 +1,5 @@
 /** The operator's command line. It can do nothing that the API cannot; `certificate verify` and `address verify` work offline. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';
 import { showBalances, showStatus } from './commands/accounts.ts';
 import { showCases } from './commands/cases.ts';
@@ -22,9 +22,7 @@ function command(spec: string, description: string): Command {
   return program
     .command(spec)
     .description(description)
-    .addOption(new Option('--json', 'one JSON document on standard output'))
-    .addOption(new Option('--api <url>').hideHelp())
-    .addOption(new Option('--token-file <file>').hideHelp());
+    .option('--json', 'one JSON document on standard output');
 }
 const optionsOf = (cmd: Command): GlobalOptions => cmd.optsWithGlobals<GlobalOptions>();
 const outputOf = (cmd: Command): Output =>

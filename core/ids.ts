@@ -30,7 +30,8 @@ export const idPrefixes = {
 export type IdPrefix = keyof typeof idPrefixes;
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 
-const uuidPattern = '[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
+/** As text, for the schemas that describe an id on the wire. */
+export const uuidPattern = '[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 
 function formatUuid(bytes: Uint8Array, version: 7 | 8): string {
   const b = Uint8Array.from(bytes);
@@ -45,11 +46,8 @@ function formatUuid(bytes: Uint8Array, version: 7 | 8): string {
 /** UUIDv7: 48 bits of Unix milliseconds, then version, variant and 74 random bits. */
 export function uuidV7(clock: Clock, random: Random): string {
   const bytes = Uint8Array.from(random.bytes(16));
-  let ms = BigInt(clock.nowMs());
-  for (let i = 5; i >= 0; i--) {
-    bytes[i] = Number(ms & 0xffn); // eslint-disable-line no-restricted-syntax -- one byte, not an amount
-    ms >>= 8n;
-  }
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, (BigInt(clock.nowMs()) << 16n) | BigInt(view.getUint16(6)));
   return formatUuid(bytes, 7);
 }
 

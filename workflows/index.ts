@@ -17,7 +17,7 @@ import { requestWithdrawal } from './operations/request.ts';
 import { type SweepView, sweeps } from './operations/sweeps.ts';
 import { withdrawal, withdrawals } from './operations/views.ts';
 
-export { openDeps, readServiceKey } from './deps.ts';
+export { openDeps, readCommittee, readServiceKey } from './deps.ts';
 export type { ChainSettings, IntentSigner, OperationsDeps, WalletSettings } from './operations/context.ts';
 export type { InflowView } from './operations/inflows.ts';
 export type { CustodyPort, OwnAddress } from './operations/ports.ts';

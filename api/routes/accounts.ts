@@ -3,9 +3,8 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Operations } from '#workflows/contract';
 import { type Authenticate, requireRole } from '../auth.ts';
+import { apiRoles } from '../config.ts';
 import * as s from './schemas.ts';
-
-const readers = ['trading', 'treasury', 'compliance', 'auditor'] as const;
 
 export function accountRoutes(operations: Operations, authenticate: Authenticate): FastifyPluginCallbackZod {
   return (app, _options, done) => {
@@ -57,7 +56,7 @@ export function accountRoutes(operations: Operations, authenticate: Authenticate
         response: { 200: z.object({ balances: z.array(s.balanceView) }), ...s.problems },
       },
       handler: async (request) => {
-        requireRole(authenticate(request), readers);
+        requireRole(authenticate(request), apiRoles);
         return { balances: [...(await operations.balances(request.params.accountId))] };
       },
     });
@@ -72,7 +71,7 @@ export function accountRoutes(operations: Operations, authenticate: Authenticate
         response: { 200: z.object({ deposits: z.array(s.depositView) }), ...s.problems },
       },
       handler: async (request) => {
-        requireRole(authenticate(request), readers);
+        requireRole(authenticate(request), apiRoles);
         return { deposits: [...(await operations.deposits(request.params.accountId))] };
       },
     });

@@ -1,14 +1,17 @@
 /** Wire schemas of the routes. Amounts are decimal strings of base units; ids are prefixed UUIDv7 made by the caller. */
 import { z } from 'zod';
+import { uuidPattern } from '#core/ids';
 import { assertionSchema } from '#policies/contract';
 import { depositStates, withdrawalStates } from '#workflows/contract';
 import { problemSchema } from '../problem.ts';
 
-const uuid = '[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 const id = (prefix: string) =>
   z
     .string()
-    .regex(new RegExp(`^${prefix}_${uuid}$`), `${prefix}_ followed by a UUID of version 7 in lower case`);
+    .regex(
+      new RegExp(`^${prefix}_${uuidPattern}$`),
+      `${prefix}_ followed by a UUID of version 7 in lower case`,
+    );
 
 export const accountId = id('acc').describe('customer account, made by the caller');
 export const withdrawalId = id('wd').describe('withdrawal, made by the caller; the idempotency key');

@@ -3,9 +3,9 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type Operations, pageRowsMax, type WithdrawalView, withdrawalStates } from '#workflows/contract';
 import { type Authenticate, requireRole } from '../auth.ts';
+import { apiRoles } from '../config.ts';
 import * as s from './schemas.ts';
 
-const readers = ['trading', 'treasury', 'compliance', 'auditor'] as const;
 const approvers = ['treasury', 'compliance'] as const;
 const params = z.object({ withdrawalId: s.withdrawalId });
 
@@ -50,7 +50,7 @@ export function withdrawalRoutes(
         response: { 200: z.object({ withdrawals: z.array(s.withdrawalView) }), ...s.problems },
       },
       handler: async (request) => {
-        requireRole(authenticate(request), readers);
+        requireRole(authenticate(request), apiRoles);
         const { state, accountId, limit, after } = request.query;
         const rows = await operations.withdrawals({
           limit,
@@ -72,7 +72,7 @@ export function withdrawalRoutes(
         response: { 200: s.withdrawalView, ...s.problems },
       },
       handler: async (request) => {
-        requireRole(authenticate(request), readers);
+        requireRole(authenticate(request), apiRoles);
         return wire(await operations.withdrawal(request.params.withdrawalId));
       },
     });
@@ -140,7 +140,7 @@ export function withdrawalRoutes(
         response: { 200: z.looseObject({ format: z.literal('strongroom/certificate/v1') }), ...s.problems },
       },
       handler: async (request) => {
-        requireRole(authenticate(request), readers);
+        requireRole(authenticate(request), apiRoles);
         return { ...(await operations.certificate(request.params.withdrawalId)) };
       },
     });

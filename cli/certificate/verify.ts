@@ -8,7 +8,7 @@ import { hashJson, type JsonValue } from '#core/canonical-json';
 import { messageOf } from '#core/errors';
 import { derivedId } from '#core/ids';
 import { childPublicKey, verifyStatements } from '#custody';
-import type { CommitteeFile } from '#custody/protocol';
+import { type CommitteeFile, hotPath } from '#custody/protocol';
 import { evaluate, intentDefect, intentUnits, judgeApprovals, policyInputOf } from '#policies';
 import { demand } from './demand.ts';
 import type { CertificateDocument } from './document.ts';
@@ -25,8 +25,6 @@ export interface VerificationContext {
   readonly committee?: CommitteeFile;
   readonly addressOfPublicKey: (publicKey: Uint8Array) => string;
 }
-
-const hotPath = 'm/1/0';
 
 function check(name: string, prove: () => string): CertificateCheck {
   try {
