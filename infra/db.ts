@@ -7,7 +7,7 @@ export type Tx = pg.PoolClient & { readonly __inTransaction: true };
 /** Anything a read-only query can run on. */
 export type Queryable = Pick<pg.Pool, 'query'>;
 
-/** One process keeps at most this many connections; PostgreSQL allows 200 and about six processes share it. */
+/** One process keeps at most this many connections; our PostgreSQL allows 250 and about six processes share it. */
 const poolConnectionsMax = 16;
 const connectTimeoutMs = 10_000;
 /** Transactions that a deadlock or serialisation conflict ended are run again, at most this often. */
@@ -32,7 +32,8 @@ export function openPool(options: PoolOptions): Pool {
   return pool;
 }
 
-function isRetryable(error: unknown): boolean {
+/** Serialisation failure or deadlock: PostgreSQL rolled all of it back, and it may run again. */
+export function isRetryable(error: unknown): boolean {
   return error instanceof Error && 'code' in error && retryableStates.has(String(error.code));
 }
 

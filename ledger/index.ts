@@ -6,7 +6,7 @@
  */
 import { errorsOf } from '#core/errors';
 import type { AssetId } from '#core/money';
-import { inTransaction, type Pool, type Queryable, type Tx } from '#infra/db';
+import { inTransaction, isRetryable, type Pool, type Queryable, type Tx } from '#infra/db';
 import {
   type AccountBalance,
   type AccountRef,
@@ -62,8 +62,6 @@ export interface Ledger {
 const applySql = `SELECT status, account FROM ledger.apply_batch($1::uuid[], $2::ledger.transfer_kind[], $3::text[],
   $4::text[], $5::text[], $6::numeric[], $7::uuid[], $8::boolean[], $9::ledger.transfer_code[], $10::text[],
   $11::bigint[]) ORDER BY n`;
-/** Serialisation failure and deadlock: nothing was written. */
-const retryableStates = new Set(['40001', '40P01']);
 const referencePattern = new RegExp(`^[!-~]{1,${referenceCharsMax}}$`);
 
 function assertBatch(commands: readonly TransferCommand[]): void {
@@ -109,7 +107,7 @@ async function applyAlone(pool: Pool, commands: readonly TransferCommand[]): Pro
   try {
     return await applyIn(pool, commands);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && retryableStates.has(String(error.code)))) throw error;
+    if (!isRetryable(error)) throw error;
     return await inTransaction(pool, (tx) => applyIn(tx, commands));
   }
 }

@@ -10,7 +10,7 @@ import type { RunningProcess, Supervisor } from './processes.ts';
 const fail = errorsOf(infraErrors);
 /** Ready in under half a second; loading a long state takes longer. */
 const readyTimeoutMs = 30_000;
-const defaultStateIntervalSeconds = 5;
+const stateIntervalSeconds = 5;
 export const anvilChainId = 31_337;
 
 export interface AnvilOptions {
@@ -20,7 +20,6 @@ export interface AnvilOptions {
   readonly folder: string;
   /** Keeps the chain here: loaded at start, written at the end and in an interval, so that a kill loses little. */
   readonly stateFile?: string;
-  readonly stateIntervalSeconds?: number;
   readonly chainId?: number;
   /** Blocks only when asked for (`anvil_mine`). Default: one block per transaction. */
   readonly noMining?: boolean;
@@ -68,7 +67,7 @@ function argumentsOf(options: AnvilOptions): string[] {
           '--state',
           options.stateFile,
           '--state-interval',
-          String(options.stateIntervalSeconds ?? defaultStateIntervalSeconds),
+          String(stateIntervalSeconds),
           // Balances at older blocks must still be answered after a restart.
           '--preserve-historical-states',
         ];

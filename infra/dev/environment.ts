@@ -83,8 +83,8 @@ export interface RunningEnvironment {
   /** Keys, documents and tokens of the suite; undefined if only the servers were booted. */
   readonly files: SuiteFiles | undefined;
   readonly logFileOf: (name: string) => string;
-  /** Stops the process if it runs, and starts it again as before, with `env` on top; returns when it is ready. */
-  readonly restart: (name: string, env?: Readonly<Record<string, string>>) => Promise<void>;
+  /** Stops the process if it runs, and starts it again as before; returns when it is ready. */
+  readonly restart: (name: string) => Promise<void>;
   /** Lets a process die at a named point, once; it need not be restarted for it. */
   readonly armFailpoint: (name: string, failpoint: FailpointName) => { readonly fired: () => boolean };
   /** Returns when the process has ended. @throws INFRA_PROCESS_UNKNOWN */
@@ -324,8 +324,8 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     addresses,
     files: boot.files,
     logFileOf: (name) => path.join(state.logs, `${name}.log`),
-    restart: async (name, env) => {
-      await supervisor.restart(name, env);
+    restart: async (name) => {
+      await supervisor.restart(name);
     },
     armFailpoint: (name, failpoint) => {
       const folder = failpointFolder(addresses.dataFolder, name);

@@ -69,8 +69,8 @@ export interface Supervisor {
   readonly start: (spec: ProcessSpec) => Promise<RunningProcess>;
   /** The running process of that name, if there is one. */
   readonly find: (name: string) => RunningProcess | undefined;
-  /** Stops it if it runs, then starts it again as it was, with `env` on top. @throws INFRA_PROCESS_UNKNOWN, INFRA_PROCESS_NOT_READY */
-  readonly restart: (name: string, env?: Readonly<Record<string, string>>) => Promise<RunningProcess>;
+  /** Stops it if it runs, then starts it again as it was. @throws INFRA_PROCESS_UNKNOWN, INFRA_PROCESS_NOT_READY */
+  readonly restart: (name: string) => Promise<RunningProcess>;
   /** For good: the suite's own processes first, then the servers in the reverse order of their start. */
   readonly stopAll: () => Promise<void>;
   /** Called when a process ends that nobody stopped, after it was ready. */
@@ -229,14 +229,14 @@ export function createSupervisor(): Supervisor {
   const find = (name: string): RunningProcess | undefined =>
     running.find((candidate) => candidate.spec.name === name);
 
-  async function restart(name: string, env: Readonly<Record<string, string>> = {}): Promise<RunningProcess> {
+  async function restart(name: string): Promise<RunningProcess> {
     const spec = specs.get(name);
     if (spec === undefined)
       throw fail('INFRA_PROCESS_UNKNOWN', `no process ${name}; there are ${[...specs.keys()].join(', ')}`, {
         name,
       });
     await find(name)?.stop();
-    return await start({ ...spec, env: { ...spec.env, ...env } });
+    return await start(spec);
   }
 
   async function stopAll(): Promise<void> {
