@@ -13,8 +13,6 @@ export {
 } from '#custody/protocol';
 
 export const depositPathOf = (index: number): string => `m/0/${index}`;
-/** BIP32: non-hardened indexes are below 2^31. */
-export const addressIndexMax = 2 ** 31 - 1;
 
 export interface WalletSpec {
   /** `wal_<uuid>`, the same as in every co-signer's configuration. */

@@ -37,6 +37,8 @@ export const requestBytesMax = 2 * 1024 * 1024;
 export const unsignedBytesMax = 128 * 1024;
 export const intentsMax = 500;
 
+/** A canonical path without hardened steps, at most four deep. */
+export const pathPattern = /^m(?:\/(?:0|[1-9][0-9]{0,9})){1,4}$/;
 /** Paths below a wallet's root (design section 14): what a co-signer signs for, and what an address may stand at. */
 export const hotPath = 'm/1/0';
 export const depositPathPattern = /^m\/0\/(?:0|[1-9][0-9]{0,9})$/;
@@ -52,7 +54,7 @@ export const signRequestSchema = z.strictObject({
   wallet: walletId,
   epoch: z.number().int().min(0),
   /** Path of the paying address below the wallet's root. */
-  path: z.string().regex(/^m(?:\/(?:0|[1-9][0-9]{0,9})){1,4}$/),
+  path: z.string().regex(pathPattern),
   /** CAIP-2. */
   chain: z.string().max(48),
   /** Unsigned transaction bytes: for EIP-1559 `02 || rlp([...])` without signature (EIP-2718, EIP-1559). */
@@ -115,7 +117,7 @@ export const envelopeSchema = z.strictObject({
 });
 export type Envelope = z.infer<typeof envelopeSchema>;
 
-/** A fresh 32-byte contribution to the session's id, signed by its party over {domain, session, party, purpose hash, value}. */
+/** A fresh 32-byte contribution to the session's id, signed by its party over {domain, session, party, subject, value}. */
 export const contributionSchema = z.strictObject({
   party,
   /** 32 bytes hex. */

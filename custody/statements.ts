@@ -9,13 +9,13 @@ import {
   type CommitteeFile,
   custodyErrors,
   keyStatementSchema,
+  pathPattern,
   protocolDomains,
   signedBytes,
 } from '#custody/protocol';
 import type { WalletRoot } from './contract.ts';
 
 const fail = errorsOf(custodyErrors);
-const pathPattern = /^m(?:\/(?:0|[1-9][0-9]{0,9})){1,4}$/;
 
 function hex(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'hex'));

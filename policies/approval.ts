@@ -75,7 +75,7 @@ export function obligationsCover(stated: AskedOfPeople, own: AskedOfPeople): boo
   );
 }
 
-export interface JudgingContext {
+interface JudgingContext {
   readonly intent: Intent;
   readonly pins: Pins;
   readonly roster: Roster;

@@ -58,7 +58,7 @@ export function bundleStatement(options: {
   };
 }
 
-export type BundleJudgement =
+type BundleJudgement =
   | { readonly accepted: true; readonly policyHash: Sha256; readonly rosterHash: Sha256 }
   | {
       readonly accepted: false;
@@ -190,7 +190,7 @@ export interface SignedFreeze {
   readonly statement: FreezeStatement;
   readonly assertion: Assertion;
 }
-export type FreezeJudgement =
+type FreezeJudgement =
   | {
       readonly accepted: true;
       readonly decision: 'freeze' | 'lift';

@@ -4,7 +4,6 @@ export {
   type AskedOfPeople,
   approvalDefect,
   approvalStatement,
-  type JudgingContext,
   judgeApprovals,
   obligationsCover,
   type Pins,
@@ -12,10 +11,8 @@ export {
 } from './approval.ts';
 export { decodeBase64url, encodeBase64url } from './base64url.ts';
 export {
-  type BundleJudgement,
   bundleStatement,
   clockSkewMaxMs,
-  type FreezeJudgement,
   freezeStatement,
   freezeStatementAgeMaxMs,
   judgeBundle,
@@ -27,7 +24,6 @@ export { parseDurationMs } from './duration.ts';
 export { evaluate, ruleMatches } from './evaluate.ts';
 export {
   feeCapUnits,
-  type IntentDefect,
   intentDefect,
   intentHash,
   intentSigningBytes,
@@ -39,11 +35,9 @@ export {
 } from './intent.ts';
 export {
   checkPolicyAgainstRoster,
-  type LoadedPolicy,
-  type LoadedRoster,
   loadPolicy,
   loadRoster,
   policyHash,
   rosterHash,
 } from './load.ts';
-export { assertionDefect, type ExpectedAssertion } from './webauthn.ts';
+export { assertionDefect } from './webauthn.ts';

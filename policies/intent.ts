@@ -74,7 +74,7 @@ export function signIntent(intent: Intent, keyId: string, secretKey: Uint8Array)
   return { intent, keyId, signature: encodeBase64url(signature) };
 }
 
-export type IntentDefect = 'initiator-unknown' | 'key-unknown' | 'signature-invalid';
+type IntentDefect = 'initiator-unknown' | 'key-unknown' | 'signature-invalid';
 
 /** Ed25519 by RFC 8032's own stricter rules (no ZIP 215), one signature per message and key. */
 export type VerifyEd25519 = (signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array) => boolean;

@@ -25,7 +25,7 @@ const flag = {
   extensionData: 0x80,
 };
 
-export interface ExpectedAssertion {
+interface ExpectedAssertion {
   /** 32 bytes: SHA-256 over the canonical JSON of the statement this process rebuilt itself. */
   readonly challenge: Uint8Array;
   readonly relyingParty: { readonly id: string; readonly origins: readonly string[] };
