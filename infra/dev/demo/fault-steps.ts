@@ -91,7 +91,7 @@ export async function tellLyingCoordinator(context: DemoContext, approvedId: str
   );
 }
 
-/** Two sessions of three possible quorums leave one co-signer out, so the armed one may not be asked the first time. */
+/** One of the three quorums is without the armed co-signer, so it may not be asked the first time. */
 const withdrawalsMax = 4;
 
 export async function tellSignerKilled(context: DemoContext): Promise<void> {
