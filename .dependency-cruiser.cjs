@@ -110,7 +110,7 @@ const forbidden = [
     },
   },
   {
-    name: 'api-and-cli-use-facades',
+    name: 'api-and-cli-know-no-simulator',
     severity: 'error',
     from: { path: '^(api|cli)/' },
     to: { path: '^(simulators|matching/engine)/' },
