@@ -4,12 +4,11 @@ import type { Id } from '#core/ids';
 import { type AssetId, amount, assetId, parseUnits } from '#core/money';
 import { haltOf } from '#infra/cases';
 import { inTransaction, type Queryable, type Tx } from '#infra/db';
-import { enqueue } from '#infra/outbox';
 import { chainHot, networkFeeReserve, type TransferCommand } from '#ledger/contract';
-import { batchRowsMax, outboxTopics, workflowErrors } from '../contract.ts';
+import { batchRowsMax, workflowErrors } from '../contract.ts';
 import { haltScopes, type OperationsDeps, type WalletSettings, walletById } from './context.ts';
 import { lapseOf } from './judgement.ts';
-import { endUnpaidUnbooked, returnToPeople } from './release.ts';
+import { endUnpaidUnbooked, returnToPeople, wakeBatcher } from './release.ts';
 import { isCancelling, type WithdrawalRow } from './rows.ts';
 import { moveWithdrawal, noteWithdrawal } from './state.ts';
 
@@ -240,11 +239,7 @@ export async function closeBatch(deps: OperationsDeps, batchId: string): Promise
     await tx.query("UPDATE operations.batch SET state = 'CLOSED', closed_at = now() WHERE id = $1", [
       batchId,
     ]);
-    await enqueue(tx, {
-      topic: outboxTopics.batcher,
-      key: batch.wallet_id,
-      payload: { chain: batch.chain, walletId: batch.wallet_id },
-    });
+    await wakeBatcher(tx, batch);
     return true;
   });
 }

@@ -3,10 +3,10 @@ import { attemptsOf, outgoingOf } from '#chains';
 import type { Sha256 } from '#core/canonical-json';
 import { errorsOf, invariant } from '#core/errors';
 import { parseId } from '#core/ids';
-import type { Approval } from '#policies/contract';
 import { type Certificate, workflowErrors } from '../contract.ts';
 import type { OperationsDeps } from './context.ts';
 import { pinnedDocument, readIntent } from './intents.ts';
+import { storedApprovals } from './judgement.ts';
 import { readWithdrawal, type WithdrawalRow } from './rows.ts';
 
 const fail = errorsOf(workflowErrors);
@@ -17,15 +17,6 @@ async function pinned(
 ): Promise<{ readonly hash: Sha256; readonly document: unknown }> {
   invariant(hash !== null, 'a decided withdrawal names the documents it was decided under');
   return { hash: hash as Sha256, document: await pinnedDocument(deps.pool, hash) };
-}
-
-async function approvalsUnder(deps: OperationsDeps, row: WithdrawalRow): Promise<readonly Approval[]> {
-  const { rows } = await deps.pool.query<{ document: Approval }>(
-    `SELECT document FROM operations.approval WHERE withdrawal_id = $1 AND policy_hash = $2 AND roster_hash = $3
-      ORDER BY created_at, id`,
-    [row.id, row.policy_hash, row.roster_hash],
-  );
-  return rows.map((each) => each.document);
 }
 
 async function build(deps: OperationsDeps, row: WithdrawalRow): Promise<Certificate> {
@@ -47,7 +38,10 @@ async function build(deps: OperationsDeps, row: WithdrawalRow): Promise<Certific
     policy: await pinned(deps, row.policy_hash),
     roster: await pinned(deps, row.roster_hash),
     decision: row.decision,
-    approvals: await approvalsUnder(deps, row),
+    approvals: await storedApprovals(deps.pool, row.id, {
+      policyHash: row.policy_hash,
+      rosterHash: row.roster_hash,
+    }),
     wallet: {
       id: row.wallet_id,
       publicKey: Buffer.from(root.publicKey).toString('hex'),

@@ -1,13 +1,12 @@
 /** The worker's side of the decision: evaluate, wait for people, queue. Every step may be repeated. */
 import { inTransaction, type Tx } from '#infra/db';
-import { enqueue } from '#infra/outbox';
 import { evaluate } from '#policies';
 import type { Decision } from '#policies/contract';
-import { outboxTopics, type WithdrawalState } from '../contract.ts';
+import type { WithdrawalState } from '../contract.ts';
 import type { OperationsDeps } from './context.ts';
 import { pinDocuments, policyInputFor, readIntent } from './intents.ts';
 import { judgeStored } from './judgement.ts';
-import { endUnpaid } from './release.ts';
+import { endUnpaid, wakeBatcher } from './release.ts';
 import { count, isCancelling, readWithdrawal, type WithdrawalRow } from './rows.ts';
 import { moveWithdrawal, noteWithdrawal } from './state.ts';
 
@@ -73,11 +72,7 @@ async function queue(
     { event: 'queued', atMs },
     { queued_at: new Date(atMs) },
   );
-  await enqueue(tx, {
-    topic: outboxTopics.batcher,
-    key: row.wallet_id,
-    payload: { chain: row.chain, walletId: row.wallet_id },
-  });
+  await wakeBatcher(tx, row);
   return queued;
 }
 

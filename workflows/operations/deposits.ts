@@ -118,7 +118,8 @@ async function orphanFinal(work: StepWork, rows: readonly DepositRow[]): Promise
     const left = (balance?.available ?? 0n) - alreadyTaken;
     const available = left > 0n ? left : 0n;
     const lost = amountOf(row);
-    taken.set(key, alreadyTaken + (available < lost.units ? available : lost.units));
+    const takenBack = available < lost.units ? available : lost.units;
+    taken.set(key, alreadyTaken + takenBack);
     const mirror = (await wasSwept(work, row)) ? { mirror: chainHot(row.wallet_id) } : {};
     work.commands.push(
       ...depositOrphanedAfterFinal({ ...lineOf(row), available: amount(asset, available), ...mirror }),
@@ -132,7 +133,7 @@ async function orphanFinal(work: StepWork, rows: readonly DepositRow[]): Promise
         txId: row.txid,
         block: row.block_hash,
         units: row.units,
-        takenBack: (available < lost.units ? available : lost.units).toString(),
+        takenBack: takenBack.toString(),
       },
     });
   }

@@ -6,16 +6,16 @@ import type { OperationsDeps } from './context.ts';
 import { readIntent } from './intents.ts';
 import { count, type WithdrawalRow } from './rows.ts';
 
-/** Approvals given under the pins in force; those under older documents prove nothing any more. */
+/** Approvals given under these pins; those under other documents prove nothing here. */
 export async function storedApprovals(
-  deps: OperationsDeps,
   db: Queryable,
   withdrawalId: string,
+  pins: { readonly policyHash: string | null; readonly rosterHash: string | null },
 ): Promise<readonly Approval[]> {
   const { rows } = await db.query<{ document: Approval }>(
     `SELECT document FROM operations.approval
       WHERE withdrawal_id = $1 AND policy_hash = $2 AND roster_hash = $3 ORDER BY created_at, id`,
-    [withdrawalId, deps.policyHash, deps.rosterHash],
+    [withdrawalId, pins.policyHash, pins.rosterHash],
   );
   return rows.map((row) => row.document);
 }
@@ -32,7 +32,7 @@ export async function judgeStored(
     roster: deps.roster,
     obligations: row.decision?.outcome === 'allow' ? row.decision.obligations : { rules: [], approvals: {} },
     nowMs: deps.clock.nowMs(),
-    approvals: await storedApprovals(deps, db, row.id),
+    approvals: await storedApprovals(db, row.id, deps),
   });
 }
 

@@ -15,7 +15,7 @@ import {
 } from '#ledger/contract';
 import { haltScopes } from './context.ts';
 import type { OwnAddress } from './ports.ts';
-import { amountOf, count, type SweepRow, type WithdrawalRow } from './rows.ts';
+import { amountOf, count, type Payment, type SweepRow, type WithdrawalRow } from './rows.ts';
 import { type EventDetails, moveSweep, moveWithdrawal } from './state.ts';
 import type { StepWork } from './step-work.ts';
 
@@ -32,10 +32,6 @@ interface OutflowRow {
   readonly block_hash: string;
   readonly block_at_ms: string;
 }
-
-type Payment =
-  | { readonly kind: 'withdrawal'; readonly row: WithdrawalRow }
-  | { readonly kind: 'sweep'; readonly row: SweepRow };
 
 async function paymentOf(work: StepWork, intentId: string): Promise<Payment> {
   const withdrawals = await work.tx.query<WithdrawalRow>(

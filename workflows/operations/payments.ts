@@ -28,16 +28,12 @@ import { readIntent } from './intents.ts';
 import { storedApprovals } from './judgement.ts';
 import { returnToPeople } from './release.ts';
 import { reserveForSweep, reserveForWithdrawal } from './reserve.ts';
-import { isCancelling, readSweep, readWithdrawal, type SweepRow, type WithdrawalRow } from './rows.ts';
+import { isCancelling, type Payment, readSweep, readWithdrawal } from './rows.ts';
 import { type EventDetails, moveSweep, moveWithdrawal, noteWithdrawal } from './state.ts';
 
 const fail = errorsOf(chainErrors);
 /** How long a refused withdrawal waits before it is offered to the co-signers again. */
 const refusedRetryMs = 60_000;
-
-type Payment =
-  | { readonly kind: 'withdrawal'; readonly row: WithdrawalRow }
-  | { readonly kind: 'sweep'; readonly row: SweepRow };
 
 async function readPayment(db: Queryable, id: string, lock: '' | 'FOR UPDATE' = ''): Promise<Payment> {
   return isId('swp', id)
@@ -148,7 +144,7 @@ async function askCoSigners(
   const root = await deps.custody.walletRoot(row.wallet_id);
   const isPaying = !isCancelOf(payment);
   const approvals =
-    payment.kind === 'withdrawal' && isPaying ? await storedApprovals(deps, deps.pool, row.id) : [];
+    payment.kind === 'withdrawal' && isPaying ? await storedApprovals(deps.pool, row.id, deps) : [];
   return await deps.custody.sign({
     wallet: row.wallet_id,
     epoch: root.epoch,

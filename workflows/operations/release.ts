@@ -20,6 +20,14 @@ interface GivenBack {
   readonly commands: readonly TransferCommand[];
 }
 
+/** A hint to the batcher of the wallet that there may be something to claim. */
+export async function wakeBatcher(
+  tx: Tx,
+  { chain, wallet_id: walletId }: { readonly chain: string; readonly wallet_id: string },
+): Promise<void> {
+  await enqueue(tx, { topic: outboxTopics.batcher, key: walletId, payload: { chain, walletId } });
+}
+
 /** Undefined when the row holds a nonce that something was built for: it keeps nonce and fee. */
 async function giveBack(tx: Tx, row: WithdrawalRow, atMs: number): Promise<GivenBack | undefined> {
   if (row.nonce !== null && !(await releaseConflictSet(tx, row.intent_id))) return undefined;
@@ -70,11 +78,7 @@ export async function endUnpaidUnbooked(
   });
   const details = { ...event.details, ending: to, cancelOfNonce: row.nonce };
   const ended = await noteWithdrawal(tx, row, { ...event, details }, { ending: to });
-  await enqueue(tx, {
-    topic: outboxTopics.batcher,
-    key: row.wallet_id,
-    payload: { chain: row.chain, walletId: row.wallet_id },
-  });
+  await wakeBatcher(tx, row);
   return { ended, commands: [] };
 }
 

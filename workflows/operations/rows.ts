@@ -67,6 +67,11 @@ export interface SweepRow {
   readonly fee_units: string | null;
 }
 
+/** What pays an intent of ours; both kinds go the same way. */
+export type Payment =
+  | { readonly kind: 'withdrawal'; readonly row: WithdrawalRow }
+  | { readonly kind: 'sweep'; readonly row: SweepRow };
+
 export interface DepositRow {
   readonly id: Id<'dep'>;
   readonly chain: string;
