@@ -138,6 +138,6 @@ export const mpcErrors = {
   MPC_UNAUDITED: {
     kind: 'forbidden',
     why: 'The built-in threshold-ECDSA engine has had no outside audit.',
-    whatToDo: 'Set signer.acceptUnauditedEcdsaEngine to true if you accept that, or plug in another engine.',
+    whatToDo: 'Set acceptUnauditedEcdsaEngine to true if you accept that, or plug in another engine.',
   },
 } as const satisfies ErrorCatalogue;

@@ -70,10 +70,8 @@ class CommitRefused extends Error {
 function openState(options: GatekeeperOptions): SignerState {
   const { config, store, log, pins, freezes, guard, clock } = options;
   return {
-    party: config.party,
     dev: config.dev,
     clock,
-    store,
     log,
     pins,
     freezes,

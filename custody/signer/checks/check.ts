@@ -5,17 +5,14 @@ import type { DecisionLog } from '../decision-log.ts';
 import type { Freezes } from '../freeze.ts';
 import type { Pins } from '../pins.ts';
 import type { SessionGuard } from '../ports.ts';
-import type { SignerStore } from '../store.ts';
 import type { ConflictLedger } from './conflict-ledger.ts';
 import type { FirstSights } from './first-sights.ts';
 import type { SpendCounters } from './spend-counters.ts';
 import type { Refused, Subject } from './subject.ts';
 
 export interface SignerState {
-  readonly party: number;
   readonly dev: boolean;
   readonly clock: Clock;
-  readonly store: SignerStore;
   readonly log: DecisionLog;
   readonly pins: Pins;
   readonly freezes: Freezes;
