@@ -35,19 +35,8 @@ import {
   saveWallet,
 } from './wallet-store.ts';
 
-export {
-  type CoordinatorOptions,
-  createCoordinator,
-  createHttpTransport,
-  type SignerTransport,
-} from './coordinator/index.ts';
-export {
-  type AddressOfPublicKey,
-  childPublicKey,
-  type VerifiedAddress,
-  verifyAddress,
-  verifyStatements,
-} from './statements.ts';
+export { createCoordinator } from './coordinator/index.ts';
+export { childPublicKey, verifyAddress, verifyStatements } from './statements.ts';
 
 const fail = errorsOf(custodyErrors);
 /** Recomputed addresses kept in memory; a BIP32 derivation takes about a millisecond. */

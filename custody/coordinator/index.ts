@@ -26,9 +26,6 @@ import { allSettledOrThrow } from './relay.ts';
 import { type Absence, absenceOf, runSigning } from './signing.ts';
 import { createHttpTransport, type SignerTransport } from './transport.ts';
 
-export type { SignerTransport } from './transport.ts';
-export { createHttpTransport } from './transport.ts';
-
 const fail = errorsOf(custodyErrors);
 /** Sessions tried for one order before the caller has to come back: every quorum of 2-of-3 once, and once more. */
 const sessionsPerOrderMax = 4;
