@@ -16,7 +16,7 @@ import {
   type PayingMirror,
   suspense,
 } from './accounts.ts';
-import type { TransferCommand } from './transfers.ts';
+import type { TransferCode, TransferCommand } from './transfers.ts';
 
 /** The id of a step of a business event; also how a pending transfer is found again when it is posted or voided. */
 export const transferIdOf = (reference: string, step: string): Id<'tr'> =>
@@ -147,6 +147,29 @@ export function withdrawalHold(line: {
 
 const resolvedStep = 'resolved';
 
+/** Ends a reservation: with an amount it posts, without one it voids. One id for both, so only one of them can happen. */
+function resolve(line: {
+  readonly reference: string;
+  /** Steps of the reservation and of its end. */
+  readonly reserved: string;
+  readonly ended?: string;
+  readonly amount?: Amount;
+  readonly code: TransferCode;
+  readonly at?: number | undefined;
+}): TransferCommand[] {
+  const { reference, reserved, ended = resolvedStep, amount, code, at } = line;
+  const shared = {
+    id: transferIdOf(reference, ended),
+    pendingId: transferIdOf(reference, reserved),
+    code,
+    reference,
+    ...when(at),
+  };
+  return [
+    amount === undefined ? { ...shared, kind: 'void-pending' } : { ...shared, kind: 'post-pending', amount },
+  ];
+}
+
 /**
  * Posts the hold at finality. Paid and released share one id and differ in content: whichever comes second is a conflict.
  */
@@ -155,17 +178,8 @@ export function withdrawalPaid(line: {
   readonly amount: Amount;
   readonly at?: number;
 }): TransferCommand[] {
-  return [
-    {
-      id: transferIdOf(line.withdrawalId, resolvedStep),
-      kind: 'post-pending',
-      pendingId: transferIdOf(line.withdrawalId, 'hold'),
-      amount: line.amount,
-      code: 'withdrawal-paid',
-      reference: line.withdrawalId,
-      ...when(line.at),
-    },
-  ];
+  const { withdrawalId: reference, amount, at } = line;
+  return resolve({ reference, reserved: 'hold', amount, code: 'withdrawal-paid', at });
 }
 
 /** Voids the hold: rejected, cancelled, expired, or reverted on chain (then also {@link networkFeePaid}). */
@@ -173,16 +187,8 @@ export function withdrawalReleased(line: {
   readonly withdrawalId: Id<'wd'>;
   readonly at?: number;
 }): TransferCommand[] {
-  return [
-    {
-      id: transferIdOf(line.withdrawalId, resolvedStep),
-      kind: 'void-pending',
-      pendingId: transferIdOf(line.withdrawalId, 'hold'),
-      code: 'withdrawal-released',
-      reference: line.withdrawalId,
-      ...when(line.at),
-    },
-  ];
+  const { withdrawalId: reference, at } = line;
+  return resolve({ reference, reserved: 'hold', code: 'withdrawal-released', at });
 }
 
 /** Who pays a network fee: one conflict set of a batch, a withdrawal or a sweep has one fee line, over all its attempts. */
@@ -193,6 +199,13 @@ interface FeeRound {
   readonly round?: number;
 }
 const feeStep = (step: string, round = 0): string => (round === 0 ? step : `${round}/${step}`);
+const feeSteps = (line: FeeRound & { readonly feeOwner: FeeOwner; readonly at?: number }) => ({
+  reference: line.feeOwner,
+  reserved: feeStep('fee', line.round),
+  ended: feeStep(`fee-${resolvedStep}`, line.round),
+  code: 'network-fee' as const,
+  at: line.at,
+});
 
 /** Pending at the cap, before signing: debit house:network-fee, credit the mirror of the paying address. */
 export function networkFeeReserve(
@@ -225,17 +238,7 @@ export function networkFeePaid(
     readonly at?: number;
   },
 ): TransferCommand[] {
-  return [
-    {
-      id: transferIdOf(line.feeOwner, feeStep(`fee-${resolvedStep}`, line.round)),
-      kind: 'post-pending',
-      pendingId: transferIdOf(line.feeOwner, feeStep('fee', line.round)),
-      amount: line.fee,
-      code: 'network-fee',
-      reference: line.feeOwner,
-      ...when(line.at),
-    },
-  ];
+  return resolve({ ...feeSteps(line), amount: line.fee });
 }
 
 /** Voids the reserved fee: nothing was mined and nothing can be any more. */
@@ -245,16 +248,7 @@ export function networkFeeReleased(
     readonly at?: number;
   },
 ): TransferCommand[] {
-  return [
-    {
-      id: transferIdOf(line.feeOwner, feeStep(`fee-${resolvedStep}`, line.round)),
-      kind: 'void-pending',
-      pendingId: transferIdOf(line.feeOwner, feeStep('fee', line.round)),
-      code: 'network-fee',
-      reference: line.feeOwner,
-      ...when(line.at),
-    },
-  ];
+  return resolve(feeSteps(line));
 }
 
 /** Pending: debit chain:hot, credit chain:deposit of the same wallet. */
@@ -284,17 +278,8 @@ export function sweepPaid(line: {
   readonly amount: Amount;
   readonly at?: number;
 }): TransferCommand[] {
-  return [
-    {
-      id: transferIdOf(line.sweepId, resolvedStep),
-      kind: 'post-pending',
-      pendingId: transferIdOf(line.sweepId, 'start'),
-      amount: line.amount,
-      code: 'sweep',
-      reference: line.sweepId,
-      ...when(line.at),
-    },
-  ];
+  const { sweepId: reference, amount, at } = line;
+  return resolve({ reference, reserved: 'start', amount, code: 'sweep', at });
 }
 
 /** Voids a sweep that failed on chain or can no longer be mined. */
@@ -302,16 +287,8 @@ export function sweepReleased(line: {
   readonly sweepId: Id<'swp'>;
   readonly at?: number;
 }): TransferCommand[] {
-  return [
-    {
-      id: transferIdOf(line.sweepId, resolvedStep),
-      kind: 'void-pending',
-      pendingId: transferIdOf(line.sweepId, 'start'),
-      code: 'sweep',
-      reference: line.sweepId,
-      ...when(line.at),
-    },
-  ];
+  const { sweepId: reference, at } = line;
+  return resolve({ reference, reserved: 'start', code: 'sweep', at });
 }
 
 /**
