@@ -266,7 +266,7 @@ export const custodyErrors = {
   },
   CUSTODY_SESSION_ABORTED: {
     kind: 'aborted',
-    why: 'An MPC session ended before its result; nothing was signed.',
+    why: 'An MPC session ended before its coordinator had a result; whatever was signed binds this conflict set only.',
     whatToDo:
       'It is retried in a new session; if one party is blamed again and again, look at that co-signer.',
     retryable: true,
@@ -299,7 +299,7 @@ export const custodyErrors = {
   CUSTODY_SIGNER_FAILED: {
     kind: 'invariant',
     why: 'A co-signer failed in a way it does not know.',
-    whatToDo: 'Read its log file; nothing was signed by that request.',
+    whatToDo: 'Read its log file; the request gave no other answer, and a retry runs in a new session.',
   },
   CUSTODY_SESSION_UNKNOWN: {
     kind: 'not_found',

@@ -35,7 +35,7 @@ export interface SuiteProcess {
   readonly entry: string;
   readonly args: readonly string[];
   readonly config: { readonly [key: string]: JsonValue };
-  /** On top of the few variables every process gets; for the tests' failpoints. */
+  /** On top of the few variables every process gets; for the failpoints of tests and demo. */
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 200 when the process serves. */
   readonly healthUrl: string;
