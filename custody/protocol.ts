@@ -23,6 +23,8 @@ export const protocolDomains = {
   keyStatement: 'strongroom/key-statement/v1',
   echo: 'strongroom/echo/v1',
   activationAck: 'strongroom/activation-ack/v1',
+  ledgerHead: 'strongroom/ledger-head/v1',
+  witnessedHeads: 'strongroom/witnessed-heads/v1',
 } as const;
 export type ProtocolDomain = (typeof protocolDomains)[keyof typeof protocolDomains];
 
@@ -203,6 +205,51 @@ export const activationAckSchema = z.strictObject({
 });
 export type ActivationAck = z.infer<typeof activationAckSchema>;
 
+// ---------------------------------------------------------------- heads of the ledger
+
+/** Positive and within PostgreSQL's bigint, decimal. */
+const position = z.string().regex(/^[1-9][0-9]{0,18}$/);
+const natural = z.number().int().min(0);
+/** 64 bytes. */
+const signature = base64.length(88);
+/**
+ * The ledger's newest batch as the ledger states it; its key signs the canonical JSON. Written here once more and not taken
+ * from the ledger: what a witness reads, it decodes by itself.
+ */
+const ledgerHeadSchema = z.strictObject({
+  domain: z.literal(protocolDomains.ledgerHead),
+  /** SHA-256 of the ledger's raw public key. */
+  ledger: sha,
+  batch: position,
+  lastSeq: position,
+  hash: sha,
+  recordedMs: natural,
+  signedMs: natural,
+});
+export const signedLedgerHeadSchema = z.strictObject({ statement: ledgerHeadSchema, signature });
+export type SignedLedgerHead = z.infer<typeof signedLedgerHeadSchema>;
+
+/** Heads in one answer: with one a minute the newest hour and a half, 50 KiB. */
+export const ledgerHeadsReadMax = 100;
+/** 32 fresh bytes of the asker: an answer of another day is no answer. */
+const challenge = hexText.length(64);
+export const recordLedgerHeadSchema = z.strictObject({ challenge, head: z.unknown() });
+export const readLedgerHeadsSchema = z.strictObject({
+  challenge,
+  count: z.number().int().min(1).max(ledgerHeadsReadMax),
+});
+/** A head with its place in the co-signer's decision log and the time of that record. */
+const witnessedHeadSchema = z.strictObject({ head: signedLedgerHeadSchema, seq: natural, at: natural });
+export type WitnessedHead = z.infer<typeof witnessedHeadSchema>;
+/** Signed by the co-signer's identity key over all fields but `signature`, newest head first. */
+export const witnessedHeadsSchema = z.strictObject({
+  party,
+  challenge,
+  heads: z.array(witnessedHeadSchema).max(ledgerHeadsReadMax),
+  signature,
+});
+export type WitnessedHeads = z.infer<typeof witnessedHeadsSchema>;
+
 // ---------------------------------------------------------------- requests and answers
 
 /** Largest number of envelopes in one request: a broadcast and a direct message of every other party. */
@@ -328,6 +375,23 @@ export const custodyErrors = {
     kind: 'not_found',
     why: 'No address of ours is recorded with this wallet, path or text.',
     whatToDo: 'Check the wallet id and the path; a wallet has addresses after its key ceremony.',
+  },
+  CUSTODY_LEDGER_HEAD_REFUSED: {
+    kind: 'forbidden',
+    why: 'A co-signer takes no such ledger head: malformed, of a ledger it has not pinned, or not signed by its key.',
+    whatToDo: "Compare ledgerPublicKey in the co-signer's configuration with the ledger's own key file.",
+  },
+  CUSTODY_LEDGER_HEAD_CONFLICT: {
+    kind: 'conflict',
+    why: 'A signed ledger head contradicts one the co-signer has recorded: another hash, an earlier batch, or too few transfers.',
+    whatToDo:
+      'Stop writing to the ledger and compare it with the head in details.recorded: it was rewritten or restored from an old copy.',
+  },
+  CUSTODY_LEDGER_HEADS_LIMITED: {
+    kind: 'limited',
+    why: 'The co-signer has recorded as many ledger heads in this hour as it takes.',
+    whatToDo: 'Wait; the next export publishes the newest head again. Export less often if this comes back.',
+    retryable: true,
   },
   CUSTODY_CONFIG_INVALID: {
     kind: 'invalid',

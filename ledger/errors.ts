@@ -47,4 +47,20 @@ export const ledgerErrors = {
     why: 'A transfer has a zero amount, the same account on both sides, the wrong asset, or a chain left open.',
     whatToDo: 'Correct the named transfer.',
   },
+  LEDGER_HEAD_KEY_INVALID: {
+    kind: 'invalid',
+    why: "The file of the ledger's signing key is missing, can be read by others, or holds no Ed25519 key as PKCS#8 PEM.",
+    whatToDo: 'Make one with `openssl genpkey -algorithm ed25519`, owned by the process, mode 600.',
+  },
+  LEDGER_HEAD_INVALID: {
+    kind: 'invalid',
+    why: "A signed ledger head is malformed, of another ledger, or not signed by the ledger's key.",
+    whatToDo: 'Do not use it as evidence; find out who made it.',
+  },
+  LEDGER_FORKED: {
+    kind: 'invariant',
+    why: 'The ledger in the database is not the one whose heads were signed: it was rewritten, cut off, or restored from an old copy.',
+    whatToDo:
+      'Stop everything that moves money, keep the database as it is, and compare the batches named in details.problems.',
+  },
 } as const satisfies ErrorCatalogue;

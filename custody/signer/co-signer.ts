@@ -8,6 +8,7 @@ import { assertStartAllowed, readDocument, type SignerConfig } from './config.ts
 import { type DecisionLog, openDecisionLog } from './decision-log.ts';
 import { type Freezes, openFreezes } from './freeze.ts';
 import { createGatekeeper } from './gatekeeper.ts';
+import { type LedgerHeads, openLedgerHeads } from './ledger-heads.ts';
 import { openPins, type Pins } from './pins.ts';
 import type { Gatekeeper, SessionGuard, ShareStore } from './ports.ts';
 import { openSealer, type Sealer } from './sealing.ts';
@@ -22,6 +23,7 @@ export interface CoSigner {
   readonly guard: SessionGuard;
   readonly pins: Pins;
   readonly freezes: Freezes;
+  readonly ledgerHeads: LedgerHeads;
   readonly gatekeeper: Gatekeeper;
   close(): Promise<void>;
 }
@@ -53,6 +55,13 @@ export function openCoSigner(config: SignerConfig, options: CoSignerOptions): Co
     }),
   });
   const freezes = openFreezes({ store, log: decisionLog, pins, clock });
+  const ledgerHeads = openLedgerHeads({
+    store,
+    log: decisionLog,
+    clock,
+    publicKey: config.ledgerPublicKey,
+    logger,
+  });
   const { policyHash, rosterHash } = pins.current();
   decisionLog.append('started', { party, dev, policyHash, rosterHash });
   const gatekeeper = createGatekeeper({
@@ -75,6 +84,7 @@ export function openCoSigner(config: SignerConfig, options: CoSignerOptions): Co
     guard,
     pins,
     freezes,
+    ledgerHeads,
     gatekeeper,
     close: async () => await store.close(),
   };

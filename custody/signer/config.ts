@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { errorsOf, messageOf } from '#core/errors';
 import { custodyErrors } from '#custody/protocol';
-import { tiers } from '#policies/contract';
+import { hexText, tiers } from '#policies/contract';
 
 const fail = errorsOf(custodyErrors);
 
@@ -50,6 +50,8 @@ export const signerConfigSchema = z.strictObject({
     )
     .min(1)
     .max(walletsMax),
+  /** Ed25519, 32 bytes hex: whose heads are recorded. Absent: none are. */
+  ledgerPublicKey: hexText.length(64).optional(),
   engineThreads: z.number().int().min(1).max(engineThreadsMax).default(1),
 });
 export type SignerConfig = z.output<typeof signerConfigSchema>;

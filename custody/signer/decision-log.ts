@@ -22,7 +22,9 @@ type RecordKind =
   | 'lifted'
   | 'banned'
   | 'share-saved'
-  | 'share-activated';
+  | 'share-activated'
+  | 'ledger-head'
+  | 'ledger-head-refused';
 
 export interface DecisionRecord {
   /** From 0, without gaps. */

@@ -30,6 +30,7 @@ import { cachedAddressAtPath } from './decode/address.ts';
 import type { Freezes } from './freeze.ts';
 import type { Pins } from './pins.ts';
 import type { Authorisation, CheckOutcome, Gatekeeper, SessionGuard, ShareStore } from './ports.ts';
+import { createRateWindow } from './rate-window.ts';
 import type { SignerStore } from './store.ts';
 
 /** A flood of bad requests must not fill the disk; what is not recorded one by one is counted. */
@@ -113,27 +114,19 @@ function subjectSources(options: GatekeeperOptions, state: SignerState): Subject
 
 /** Writes refusals to the log and the alert channel, at a bounded rate. */
 function refusalRecorder({ config, log, clock, logger }: GatekeeperOptions) {
-  let windowStart = 0;
-  let inWindow = 0;
-  let suppressed = 0;
+  const window = createRateWindow({ max: refusalsRecordedPerMinuteMax, windowMs: minuteMs, clock });
   return (refusal: Refused, request: SignRequest | undefined): CheckOutcome => {
-    const now = clock.nowMs();
-    if (Math.abs(now - windowStart) >= minuteMs) {
-      windowStart = now;
-      inWindow = 0;
-    }
-    inWindow += 1;
     const about = {
       check: refusal.check,
       reason: refusal.reason,
       wallet: request?.wallet ?? null,
       intentIds: request?.intents.slice(0, refusedIntentsRecordedMax).map(({ intent }) => intent.id) ?? [],
     };
-    if (inWindow <= refusalsRecordedPerMinuteMax) {
-      log.append('refused', { ...about, message: refusal.message, suppressed });
-      suppressed = 0;
+    const place = window.take();
+    if (place.fits) {
+      log.append('refused', { ...about, message: refusal.message, suppressed: place.suppressed });
       logger?.warn({ ...about, message: refusal.message }, 'signer.refused');
-    } else suppressed += 1;
+    }
     return { ok: false, refusal: { ...refusal, party: config.party } };
   };
 }

@@ -21,6 +21,7 @@ import type { ThresholdEcdsaEngine } from '#mpc/contract';
 import { type CoSigner, openCoSigner } from './co-signer.ts';
 import { assertStartAllowed, loadSignerConfig, readDocument, type SignerConfig } from './config.ts';
 import { type Identity, openCommittee, openIdentity } from './identity.ts';
+import { ledgerHeadRoutes } from './ledger-heads.ts';
 import { openSealer } from './sealing.ts';
 import { createSignerServer, type SignerOperations } from './server.ts';
 import type { SessionContext } from './session-context.ts';
@@ -108,6 +109,7 @@ function operationsOf(
         const { policyHash, rosterHash } = coSigner.pins.activateBundle(body);
         return { policyHash, rosterHash };
       },
+      ...ledgerHeadRoutes(coSigner.ledgerHeads, identity),
     },
   };
 }

@@ -22,6 +22,7 @@ const tableNames = [
   'first-sights',
   'freezes',
   'intent-sets',
+  'ledger-heads',
   'log',
   'meta',
   'shares',
@@ -42,6 +43,8 @@ interface Table<V extends object> {
   remove(key: TableKey): void;
   /** The last entry from `start` (exclusive) to `end` (exclusive); neither may be a stored key. */
   last(start: TableKey, end: TableKey): V | undefined;
+  /** Like {@link Table.last}, up to `count` entries, the last first. */
+  lastOf(start: TableKey, end: TableKey, count: number): readonly V[];
   /** In key order from `start` (inclusive) to `end` (exclusive). */
   range(start: TableKey, end: TableKey): Iterable<{ readonly key: TableKey; readonly value: V }>;
 }
@@ -100,6 +103,10 @@ export function openSignerStore(dataDir: string): SignerStore {
     table<V extends object>(name: TableName): Table<V> {
       const db = databases.get(name);
       if (db === undefined) throw fail('CUSTODY_STORE_CORRUPT', `there is no table ${name}`);
+      const lastOf = (start: TableKey, end: TableKey, count: number): V[] => {
+        const range = { start: ownKey(end), end: ownKey(start), reverse: true, limit: count };
+        return [...db.getRange(range)].map(({ value }) => parse<V>(name, value));
+      };
       return {
         get(key) {
           const text = db.get(ownKey(key));
@@ -113,11 +120,8 @@ export function openSignerStore(dataDir: string): SignerStore {
           assertInTransaction();
           db.removeSync(ownKey(key));
         },
-        last(start, end) {
-          const range = { start: ownKey(end), end: ownKey(start), reverse: true, limit: 1 };
-          for (const { value } of db.getRange(range)) return parse<V>(name, value);
-          return undefined;
-        },
+        last: (start, end) => lastOf(start, end, 1)[0],
+        lastOf,
         *range(start, end) {
           for (const { key, value } of db.getRange({ start: ownKey(start), end: ownKey(end) }))
             yield { key, value: parse<V>(name, value) };
