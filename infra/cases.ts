@@ -1,12 +1,19 @@
-/** Cases for a person, and halts: what a case may stop, until somebody lifts it. */
+/**
+ * Cases for a person, and halts: what a case may stop, until two people lift it. What happened to either is kept in order
+ * and never changed.
+ */
 import type { JsonValue } from '#core/canonical-json';
-import { errorsOf } from '#core/errors';
+import { errorsOf, invariant } from '#core/errors';
 import { infraErrors } from './contract.ts';
 import type { Queryable, Tx } from './db.ts';
 
 const fail = errorsOf(infraErrors);
 /** A page of open cases or halts; a person works through them, a machine never needs all. */
 const openCasesMax = 500;
+/** Of one case, newest first beyond it: a person writes tens, the system one for each time a break goes or comes back. */
+const caseEventsMax = 500;
+/** One alone must not be able to let money move again. */
+export const haltLiftersMin = 2;
 
 export interface NewCase {
   readonly id: string;
@@ -18,6 +25,23 @@ export interface NewCase {
 }
 export interface IncidentCase extends NewCase {
   readonly openedAt: Date;
+  readonly ageMs: number;
+  /** The person who works on it. */
+  readonly owner: string | null;
+}
+/** Who acts where no person does. */
+export const systemActor = 'system';
+export interface CaseEvent {
+  readonly at: Date;
+  readonly event: 'opened' | 'assigned' | 'noted' | 'closed';
+  readonly actor: string;
+  /** The new owner, the note, or the resolution. */
+  readonly note: string;
+}
+export interface CaseRecord extends IncidentCase {
+  readonly closed: { readonly at: Date; readonly by: string; readonly resolution: string } | null;
+  /** Oldest first. */
+  readonly history: readonly CaseEvent[];
 }
 
 interface CaseRow {
@@ -26,6 +50,40 @@ interface CaseRow {
   readonly subject: string;
   readonly details: JsonValue;
   readonly opened_at: Date;
+  readonly age_ms: string;
+  readonly owner: string | null;
+  readonly closed_at: Date | null;
+  readonly closed_by: string | null;
+  readonly resolution: string | null;
+}
+const caseColumns = `id, kind, subject, details, opened_at, owner, closed_at, closed_by, resolution,
+  floor(extract(epoch FROM coalesce(closed_at, clock_timestamp()) - opened_at) * 1000)::bigint AS age_ms`;
+const caseOf = (row: CaseRow): IncidentCase => ({
+  id: row.id,
+  kind: row.kind,
+  subject: row.subject,
+  details: row.details,
+  openedAt: row.opened_at,
+  ageMs: Number.parseInt(row.age_ms, 10),
+  owner: row.owner,
+});
+
+/** The row of the case is locked by the caller, so that the events of one case have an order. */
+async function appendEvent(tx: Tx, id: string, event: Omit<CaseEvent, 'at'>): Promise<void> {
+  await tx.query(
+    `INSERT INTO infra.case_event (case_id, seq, event, actor, note)
+       SELECT $1, coalesce(max(seq), 0) + 1, $2, $3, $4 FROM infra.case_event WHERE case_id = $1`,
+    [id, event.event, event.actor, event.note],
+  );
+}
+
+/** Only an open case can be changed. @throws INFRA_CASE_NOT_OPEN */
+async function changeOpen(tx: Tx, id: string, assignments: string, values: readonly string[]): Promise<void> {
+  const changed = await tx.query(
+    `UPDATE infra.incident_case SET ${assignments} WHERE id = $1 AND closed_at IS NULL`,
+    [id, ...values],
+  );
+  if (changed.rowCount !== 1) throw fail('INFRA_CASE_NOT_OPEN', `there is no open case ${id.slice(0, 80)}`);
 }
 
 /**
@@ -39,7 +97,10 @@ export async function openCase(tx: Tx, incident: NewCase): Promise<{ id: string;
      ON CONFLICT DO NOTHING`,
     [incident.id, incident.kind, incident.subject, JSON.stringify(incident.details)],
   );
-  if (inserted.rowCount === 1) return { id: incident.id, opened: true };
+  if (inserted.rowCount === 1) {
+    await appendEvent(tx, incident.id, { event: 'opened', actor: systemActor, note: '' });
+    return { id: incident.id, opened: true };
+  }
   const { rows } = await tx.query<CaseRow>(
     `SELECT id, kind, subject FROM infra.incident_case
       WHERE id = $1 OR (kind = $2 AND subject = $3 AND closed_at IS NULL)
@@ -53,27 +114,61 @@ export async function openCase(tx: Tx, incident: NewCase): Promise<{ id: string;
 }
 
 /** @throws INFRA_CASE_NOT_OPEN */
-export async function closeCase(tx: Tx, id: string, resolution: string): Promise<void> {
-  const closed = await tx.query(
-    `UPDATE infra.incident_case SET closed_at = now(), resolution = $2 WHERE id = $1 AND closed_at IS NULL`,
-    [id, resolution],
-  );
-  if (closed.rowCount !== 1) throw fail('INFRA_CASE_NOT_OPEN', `there is no open case ${id}`, { id });
+export async function closeCase(
+  tx: Tx,
+  id: string,
+  said: { readonly resolution: string; readonly by: string },
+): Promise<void> {
+  await changeOpen(tx, id, 'closed_at = now(), closed_by = $2, resolution = $3', [said.by, said.resolution]);
+  await appendEvent(tx, id, { event: 'closed', actor: said.by, note: said.resolution });
+}
+
+/** Gives the case to a person; again with another owner it is handed over. @throws INFRA_CASE_NOT_OPEN */
+export async function assignCase(
+  tx: Tx,
+  id: string,
+  said: { readonly owner: string; readonly by: string },
+): Promise<void> {
+  await changeOpen(tx, id, 'owner = $2', [said.owner]);
+  await appendEvent(tx, id, { event: 'assigned', actor: said.by, note: said.owner });
+}
+
+/** @throws INFRA_CASE_NOT_OPEN */
+export async function noteCase(
+  tx: Tx,
+  id: string,
+  said: { readonly note: string; readonly by: string },
+): Promise<void> {
+  await changeOpen(tx, id, 'owner = owner', []);
+  await appendEvent(tx, id, { event: 'noted', actor: said.by, note: said.note });
 }
 
 /** Open cases, oldest first. */
 export async function openCases(db: Queryable): Promise<readonly IncidentCase[]> {
   const { rows } = await db.query<CaseRow>(
-    `SELECT id, kind, subject, details, opened_at FROM infra.incident_case
+    `SELECT ${caseColumns} FROM infra.incident_case
       WHERE closed_at IS NULL ORDER BY opened_at, id LIMIT ${openCasesMax}`,
   );
-  return rows.map((row) => ({
-    id: row.id,
-    kind: row.kind,
-    subject: row.subject,
-    details: row.details,
-    openedAt: row.opened_at,
-  }));
+  return rows.map(caseOf);
+}
+
+/** The case, open or closed, with its history; undefined when there is none. */
+export async function readCase(db: Queryable, id: string): Promise<CaseRecord | undefined> {
+  const { rows } = await db.query<CaseRow>(`SELECT ${caseColumns} FROM infra.incident_case WHERE id = $1`, [
+    id,
+  ]);
+  const row = rows[0];
+  if (row === undefined) return undefined;
+  const events = await db.query<CaseEvent>(
+    `SELECT at, event, actor, note FROM infra.case_event WHERE case_id = $1 ORDER BY seq DESC LIMIT ${caseEventsMax}`,
+    [id],
+  );
+  const { closed_at: at, closed_by: by, resolution } = row;
+  return {
+    ...caseOf(row),
+    closed: at === null ? null : { at, by: by ?? '', resolution: resolution ?? '' },
+    history: events.rows.reverse(),
+  };
 }
 
 export interface Halt {
@@ -85,10 +180,16 @@ export interface Halt {
 
 /** Halts the scope; the first reason stays until the halt is lifted. */
 export async function setHalt(tx: Tx, halt: { scope: string; reason: string }): Promise<void> {
-  await tx.query('INSERT INTO infra.halt (scope, reason) VALUES ($1, $2) ON CONFLICT (scope) DO NOTHING', [
-    halt.scope,
-    halt.reason,
-  ]);
+  const { rows } = await tx.query(
+    'INSERT INTO infra.halt (scope, reason) VALUES ($1, $2) ON CONFLICT (scope) DO NOTHING RETURNING 1',
+    [halt.scope, halt.reason],
+  );
+  if (rows.length === 0) return;
+  await tx.query(
+    `INSERT INTO infra.halt_event (scope, set_at, event, reason, people)
+       SELECT scope, set_at, 'set', reason, '{}' FROM infra.halt WHERE scope = $1`,
+    [halt.scope],
+  );
 }
 
 export async function haltOf(db: Queryable, scope: string): Promise<Halt | undefined> {
@@ -108,8 +209,24 @@ export async function listHalts(db: Queryable): Promise<readonly Halt[]> {
   return rows.map((row) => ({ scope: row.scope, reason: row.reason, setAt: row.set_at }));
 }
 
-/** Returns whether there was a halt to lift. */
-export async function liftHalt(tx: Tx, scope: string): Promise<boolean> {
-  const lifted = await tx.query('DELETE FROM infra.halt WHERE scope = $1', [scope]);
-  return lifted.rowCount === 1;
+/**
+ * The scope goes on: the caller has seen to it that these people said so. Returns whether there was a halt to lift.
+ * @throws CORE_INVARIANT for fewer than two different people
+ */
+export async function liftHalt(
+  tx: Tx,
+  lift: { readonly scope: string; readonly reason: string; readonly people: readonly string[] },
+): Promise<boolean> {
+  const people = [...new Set(lift.people)].sort();
+  invariant(people.length >= haltLiftersMin, 'a halt is lifted by two different people', { people });
+  const held = await tx.query('SELECT 1 FROM infra.halt WHERE scope = $1 FOR UPDATE', [lift.scope]);
+  if (held.rowCount !== 1) return false;
+  // With its time as the database has it: a JavaScript date would lose the microseconds.
+  await tx.query(
+    `INSERT INTO infra.halt_event (scope, set_at, event, reason, people)
+       SELECT scope, set_at, 'lifted', $2, $3 FROM infra.halt WHERE scope = $1`,
+    [lift.scope, lift.reason, people],
+  );
+  await tx.query('DELETE FROM infra.halt WHERE scope = $1', [lift.scope]);
+  return true;
 }

@@ -122,7 +122,17 @@ test('open cases and halts are shown to those who watch, not to the trading serv
   const since = new Date(1_000);
   const server = await serve({
     incidents: async () => ({
-      cases: [{ id: 'case_1', kind: 'reorg', subject: 'dep_1', details: { units: '5' }, openedAt: since }],
+      cases: [
+        {
+          id: 'case_1',
+          kind: 'reorg',
+          subject: 'dep_1',
+          details: { units: '5' },
+          openedAt: since,
+          ageMs: 5,
+          owner: null,
+        },
+      ],
       halts: [{ scope: 'chain:eip155:31337', reason: 'a credited deposit left the chain', setAt: since }],
     }),
   });

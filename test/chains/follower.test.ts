@@ -47,7 +47,7 @@ afterAll(async () => {
 beforeEach(async () => {
   proxy.setLag(0);
   await inTransaction(pool, async (tx) => {
-    await liftHalt(tx, haltScopeOf(devChain));
+    await liftHalt(tx, { scope: haltScopeOf(devChain), reason: 'test', people: ['ana', 'ben'] });
     await tx.query('DELETE FROM chains.cursor');
     await tx.query('DELETE FROM chains.block');
   });

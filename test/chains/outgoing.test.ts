@@ -160,7 +160,7 @@ describe('reserveConflictSet', () => {
       await setHalt(tx, { scope, reason: 'test' });
     });
     await expect(reserve(newWallet(), intentId())).rejects.toMatchObject({ code: 'CHAINS_HALTED' });
-    await run(async (tx) => await liftHalt(tx, scope));
+    await run(async (tx) => await liftHalt(tx, { scope, reason: 'test', people: ['ana', 'ben'] }));
   });
 });
 

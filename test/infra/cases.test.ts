@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { closeCase, haltOf, liftHalt, listHalts, openCase, openCases, setHalt } from '#infra/cases';
+import {
+  assignCase,
+  closeCase,
+  haltOf,
+  liftHalt,
+  listHalts,
+  noteCase,
+  openCase,
+  openCases,
+  readCase,
+  setHalt,
+} from '#infra/cases';
 import { inTransaction, openPool, type Pool, type Tx } from '#infra/db';
 import { databaseForThisFile } from '../support/database.ts';
 
@@ -26,12 +37,12 @@ test('one case per kind and subject is open, whoever opens it and how often', as
 
   const id = open?.id ?? '';
   await run(async (tx) => {
-    await closeCase(tx, id, 'rescanned by hand');
+    await closeCase(tx, id, { resolution: 'rescanned by hand', by: 'ops' });
   });
   expect(await openCases(pool)).toEqual([]);
   await expect(
     run(async (tx) => {
-      await closeCase(tx, id, 'again');
+      await closeCase(tx, id, { resolution: 'again', by: 'ops' });
     }),
   ).rejects.toMatchObject({ code: 'INFRA_CASE_NOT_OPEN' });
   expect(await run(async (tx) => await openCase(tx, { ...incident, id }))).toEqual({ id, opened: false });
@@ -59,7 +70,100 @@ test('a halt keeps its first reason until it is lifted', async () => {
     });
   expect(await haltOf(pool, scope)).toMatchObject({ scope, reason: 'first' });
   expect(await listHalts(pool)).toMatchObject([{ scope, reason: 'first' }]);
-  expect(await run(async (tx) => await liftHalt(tx, scope))).toBe(true);
-  expect(await run(async (tx) => await liftHalt(tx, scope))).toBe(false);
+  const lift = { scope, reason: 'looked at', people: ['ana', 'ben'] };
+  expect(await run(async (tx) => await liftHalt(tx, lift))).toBe(true);
+  expect(await run(async (tx) => await liftHalt(tx, lift))).toBe(false);
   expect(await haltOf(pool, scope)).toBeUndefined();
+  // The same scope can be halted again, and what happened is kept in order.
+  await run(async (tx) => {
+    await setHalt(tx, { scope, reason: 'third' });
+  });
+  const { rows } = await pool.query<{ event: string; reason: string; people: string[] }>(
+    'SELECT event, reason, people FROM infra.halt_event WHERE scope = $1 ORDER BY id',
+    [scope],
+  );
+  expect(rows).toEqual([
+    { event: 'set', reason: 'first', people: [] },
+    { event: 'lifted', reason: 'looked at', people: ['ana', 'ben'] },
+    { event: 'set', reason: 'third', people: [] },
+  ]);
+});
+
+test('a halt is not lifted by one person, nor by plain SQL', async () => {
+  const scope = 'ledger';
+  await run(async (tx) => {
+    await setHalt(tx, { scope, reason: 'zero sum' });
+  });
+  await expect(
+    run(async (tx) => await liftHalt(tx, { scope, reason: 'me', people: ['ana', 'ana'] })),
+  ).rejects.toMatchObject({ code: 'CORE_INVARIANT' });
+  await expect(pool.query('DELETE FROM infra.halt WHERE scope = $1', [scope])).rejects.toThrow('two people');
+  await expect(pool.query('UPDATE infra.halt SET scope = $1', ['other'])).rejects.toThrow('two people');
+  await expect(
+    pool.query(
+      `INSERT INTO infra.halt_event (scope, set_at, event, reason, people)
+         SELECT scope, set_at, 'lifted', 'x', '{ana,ana}' FROM infra.halt WHERE scope = $1`,
+      [scope],
+    ),
+  ).rejects.toThrow('check constraint');
+  expect(await haltOf(pool, scope)).toBeDefined();
+});
+
+test('a case has an owner and a history that nobody changes, and stays closed', async () => {
+  const incident = { id: 'case_w', kind: 'mirror', subject: 'chain:hot', details: { difference: '1' } };
+  await run(async (tx) => {
+    await openCase(tx, incident);
+    await assignCase(tx, incident.id, { owner: 'ana', by: 'treasury' });
+    await noteCase(tx, incident.id, { note: 'a contract paid us', by: 'treasury' });
+    await assignCase(tx, incident.id, { owner: 'ben', by: 'compliance' });
+  });
+  const open = (await openCases(pool)).find((each) => each.id === incident.id);
+  expect(open).toMatchObject({ owner: 'ben' });
+  expect(open?.ageMs).toBeGreaterThanOrEqual(0);
+  await run(async (tx) => {
+    await closeCase(tx, incident.id, { resolution: 'booked', by: 'compliance' });
+  });
+  const record = await readCase(pool, incident.id);
+  expect(record).toMatchObject({ owner: 'ben', closed: { by: 'compliance', resolution: 'booked' } });
+  expect(record?.history.map(({ event, actor, note }) => [event, actor, note])).toEqual([
+    ['opened', 'system', ''],
+    ['assigned', 'treasury', 'ana'],
+    ['noted', 'treasury', 'a contract paid us'],
+    ['assigned', 'compliance', 'ben'],
+    ['closed', 'compliance', 'booked'],
+  ]);
+  for (const work of [
+    async (tx: Tx) => {
+      await assignCase(tx, incident.id, { owner: 'cleo', by: 'treasury' });
+    },
+    async (tx: Tx) => {
+      await noteCase(tx, 'case_none', { note: 'x', by: 'treasury' });
+    },
+  ])
+    await expect(run(work)).rejects.toMatchObject({ code: 'INFRA_CASE_NOT_OPEN' });
+  for (const statement of [
+    "UPDATE infra.case_event SET note = 'other'",
+    'DELETE FROM infra.case_event',
+    "UPDATE infra.incident_case SET closed_at = NULL, closed_by = NULL, resolution = NULL WHERE id = 'case_w'",
+    "DELETE FROM infra.incident_case WHERE id = 'case_w'",
+  ])
+    await expect(pool.query(statement), statement).rejects.toThrow(/never|closed/);
+  expect(await readCase(pool, 'case_none')).toBeUndefined();
+});
+
+test('the events of a case have an order, however many people write at once', async () => {
+  const id = 'case_many';
+  await run(async (tx) => await openCase(tx, { id, kind: 'many', subject: 'x', details: null }));
+  const notes = Array.from({ length: 20 }, (_, at) => String(at));
+  await Promise.all(
+    notes.map(
+      async (note) =>
+        await run(async (tx) => {
+          await noteCase(tx, id, { note, by: 'treasury' });
+        }),
+    ),
+  );
+  const record = await readCase(pool, id);
+  expect(record?.history).toHaveLength(21);
+  expect(new Set(record?.history.slice(1).map((each) => each.note))).toEqual(new Set(notes));
 });
