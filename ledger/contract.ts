@@ -10,6 +10,7 @@ import type { TransferCode, TransferKind } from './transfers.ts';
 export * from './accounts.ts';
 export * from './errors.ts';
 export * from './journal.ts';
+export * from './reconciliation.ts';
 export * from './transfers.ts';
 
 export interface AccountBalance extends AccountRef {
