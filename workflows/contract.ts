@@ -271,6 +271,12 @@ export const workflowErrors = {
     why: 'No batch has this id.',
     whatToDo: 'Look at the batches of the wallet; a batch exists from its claim on.',
   },
+  BATCH_UNDER_WAY: {
+    kind: 'conflict',
+    why: 'A batch was to be closed although one of its payments has not ended; its wallet waits until it has.',
+    whatToDo: 'Look at the rows of the batch and at the open cases; it is tried again.',
+    retryable: true,
+  },
   DEPOSIT_AFTER_FINAL_ORPHANED: {
     kind: 'invariant',
     why: 'A credited deposit left the chain after it was final.',

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { attemptsOf, outgoingOf } from '#chains';
 import { StrongroomError } from '#core/errors';
 import { type Id, newId } from '#core/ids';
-import { openCases } from '#infra/cases';
+import { liftHalt, openCases, setHalt } from '#infra/cases';
+import { inTransaction } from '#infra/db';
 import { chainHot, houseNetworkFee } from '#ledger/contract';
 import { claimBatch, closeBatch } from '../../workflows/operations/batches.ts';
 import { decide, review } from '../../workflows/operations/decide.ts';
@@ -245,11 +246,16 @@ describe('claiming', () => {
   it('claims nothing while the chain is halted or a refused row keeps its nonce', async () => {
     const accountId = await customer(oneEther);
     const id = await queued(accountId, oneEther / 10n);
-    await bench.deps.pool.query("INSERT INTO infra.halt (scope, reason) VALUES ($1, 'test')", [
-      `chain:${chain}`,
-    ]);
-    expect((await claim()).batchId).toBeNull();
-    await bench.deps.pool.query('DELETE FROM infra.halt');
+    for (const scope of [`chain:${chain}`, `wallet:${bench.walletId}`, 'ledger']) {
+      await inTransaction(bench.deps.pool, async (tx) => {
+        await setHalt(tx, { scope, reason: 'test' });
+      });
+      expect((await claim()).batchId).toBeNull();
+      expect(await planSweeps(bench.deps, { walletId: bench.walletId })).toEqual([]);
+      await inTransaction(bench.deps.pool, async (tx) => {
+        await liftHalt(tx, { scope, reason: 'test', people: ['ana', 'ben'] });
+      });
+    }
     const { batchId } = await claim();
     const refusing = {
       ...bench.deps,

@@ -1,8 +1,9 @@
 /** Activities: operations under the names workflows call, with our errors in Temporal's form. All are safe to run twice. */
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { type ErrorKind, isStrongroomError, messageOf } from '#core/errors';
+import { type ErrorKind, errorsOf, isStrongroomError, messageOf } from '#core/errors';
 import { parseId } from '#core/ids';
+import { workflowErrors } from '../contract.ts';
 import { type ClaimedBatch, claimBatch, closeBatch } from '../operations/batches.ts';
 import { certificate } from '../operations/certificates.ts';
 import type { OperationsDeps } from '../operations/context.ts';
@@ -18,6 +19,8 @@ import {
 } from '../operations/payments.ts';
 import { readWithdrawal } from '../operations/rows.ts';
 import { planSweeps } from '../operations/sweeps.ts';
+
+const fail = errorsOf(workflowErrors);
 
 /** Queue `workflows`: the database only. */
 export interface DecisionActivities {
@@ -109,7 +112,8 @@ export function createDecisionActivities(deps: OperationsDeps): DecisionActiviti
     closeBatch: inTemporalForm('on-final-errors', async ({ batchId, withdrawalIds }) => {
       for (const id of withdrawalIds)
         if ((await readWithdrawal(deps.pool, id)).state === 'FINAL') await certificate(deps, id);
-      await closeBatch(deps, batchId);
+      if (!(await closeBatch(deps, batchId)))
+        throw fail('BATCH_UNDER_WAY', `a payment of ${batchId} has not ended`, { batchId });
     }),
   };
 }

@@ -2,11 +2,11 @@
 import { errorsOf } from '#core/errors';
 import type { Id } from '#core/ids';
 import { type AssetId, amount, assetId, parseUnits } from '#core/money';
-import { haltOf } from '#infra/cases';
 import { inTransaction, type Queryable, type Tx } from '#infra/db';
 import { chainHot, networkFeeReserve, type TransferCommand } from '#ledger/contract';
 import { batchRowsMax, workflowErrors } from '../contract.ts';
-import { haltScopes, type OperationsDeps, type WalletSettings, walletById } from './context.ts';
+import { type OperationsDeps, type WalletSettings, walletById } from './context.ts';
+import { haltCovering } from './halts.ts';
 import { lapseOf } from './judgement.ts';
 import { endUnpaidUnbooked, returnToPeople, wakeBatcher } from './release.ts';
 import { isCancelling, type WithdrawalRow } from './rows.ts';
@@ -42,12 +42,6 @@ async function existingBatch(
   );
   const found = rows[0];
   return found === undefined ? undefined : { batchId: found.id, withdrawalIds: await rowsOf(tx, found.id) };
-}
-
-async function isHalted(tx: Tx, wallet: WalletSettings): Promise<boolean> {
-  for (const scope of [haltScopes.chain(wallet.chain), haltScopes.wallet(wallet.id)])
-    if ((await haltOf(tx, scope)) !== undefined) return true;
-  return false;
 }
 
 /**
@@ -203,7 +197,7 @@ export async function claimBatch(
     ]);
     const existing = await existingBatch(tx, options.batchId, wallet);
     if (existing !== undefined) return existing;
-    if (await isHalted(tx, wallet)) return nothing;
+    if ((await haltCovering(tx, wallet)) !== undefined) return nothing;
     const commands: TransferCommand[] = [];
     let picked = await cancelsOf(tx, wallet);
     if (picked.length === 0) {

@@ -83,8 +83,3 @@ export function knownAssets(deps: OperationsDeps): readonly AssetId[] {
   const chains = new Set(deps.wallets.map((wallet) => wallet.chain));
   return [...chains].flatMap((chain) => deps.chains.adapter(chain).assets.map((asset) => assetId(asset)));
 }
-
-export const haltScopes = {
-  chain: (chain: string): string => `chain:${chain}`,
-  wallet: (walletId: string): string => `wallet:${walletId}`,
-} as const;

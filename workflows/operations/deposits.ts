@@ -14,7 +14,7 @@ import {
   depositSeen,
 } from '#ledger/contract';
 import { outboxTopics } from '../contract.ts';
-import { haltScopes } from './context.ts';
+import { haltScopes } from './halts.ts';
 import type { OwnAddress } from './ports.ts';
 import { amountOf, count, type DepositRow } from './rows.ts';
 import { moveDeposit } from './state.ts';

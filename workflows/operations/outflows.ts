@@ -13,7 +13,7 @@ import {
   withdrawalPaid,
   withdrawalReleased,
 } from '#ledger/contract';
-import { haltScopes } from './context.ts';
+import { haltScopes } from './halts.ts';
 import type { OwnAddress } from './ports.ts';
 import { amountOf, count, type Payment, type SweepRow, type WithdrawalRow } from './rows.ts';
 import { type EventDetails, moveSweep, moveWithdrawal } from './state.ts';

@@ -14,16 +14,17 @@ import {
   saveBuilt,
   saveSigned,
 } from '#chains';
-import { chainErrors, type UnsignedTransaction } from '#chains/contract';
-import { errorsOf, invariant, isStrongroomError, type StrongroomError } from '#core/errors';
+import type { UnsignedTransaction } from '#chains/contract';
+import { invariant, isStrongroomError, type StrongroomError } from '#core/errors';
 import { derivedId, isId } from '#core/ids';
 import { type ChainId, chainId, parseUnits } from '#core/money';
 import type { SignResult } from '#custody/contract';
-import { haltOf, openCase, setHalt } from '#infra/cases';
+import { openCase, setHalt } from '#infra/cases';
 import { inTransaction, type Queryable, type Tx } from '#infra/db';
 import { failpoint } from '#infra/failpoint';
 import type { SignedIntent } from '#policies/contract';
-import { haltScopes, type OperationsDeps } from './context.ts';
+import type { OperationsDeps } from './context.ts';
+import { assertRunning, haltScopes } from './halts.ts';
 import { readIntent } from './intents.ts';
 import { storedApprovals } from './judgement.ts';
 import { returnToPeople } from './release.ts';
@@ -31,7 +32,6 @@ import { reserveForSweep, reserveForWithdrawal } from './reserve.ts';
 import { isCancelling, type Payment, readSweep, readWithdrawal } from './rows.ts';
 import { type EventDetails, moveSweep, moveWithdrawal, noteWithdrawal } from './state.ts';
 
-const fail = errorsOf(chainErrors);
 /** How long a refused withdrawal waits before it is offered to the co-signers again. */
 const refusedRetryMs = 60_000;
 
@@ -41,14 +41,7 @@ async function readPayment(db: Queryable, id: string, lock: '' | 'FOR UPDATE' = 
     : { kind: 'withdrawal', row: await readWithdrawal(db, id, lock) };
 }
 
-/** @throws CHAINS_HALTED */
-async function assertRunning(deps: OperationsDeps, row: Payment['row']): Promise<void> {
-  for (const scope of [haltScopes.chain(row.chain), haltScopes.wallet(row.wallet_id)]) {
-    const halt = await haltOf(deps.pool, scope);
-    if (halt !== undefined) throw fail('CHAINS_HALTED', `${scope} is halted: ${halt.reason}`, { scope });
-  }
-}
-
+const walletOf = ({ row }: Payment) => ({ chain: row.chain, id: row.wallet_id });
 const isCancelOf = (payment: Payment): boolean => payment.kind === 'withdrawal' && isCancelling(payment.row);
 const isUnderWay = (payment: Payment): boolean =>
   ['SIGNING', 'BROADCAST', 'CONFIRMED'].includes(payment.row.state) || isCancelOf(payment);
@@ -171,7 +164,7 @@ export async function signPayment(
 ): Promise<SignOutcome> {
   const payment = await readPayment(deps.pool, options.paymentId);
   if (!isUnderWay(payment) || payment.row.state === 'CONFIRMED') return { outcome: 'not-needed' };
-  await assertRunning(deps, payment.row);
+  await assertRunning(deps.pool, walletOf(payment));
   const { signed } = await readIntent(deps.pool, payment.row.intent_id);
   let attempt: Awaited<ReturnType<typeof attemptToSign>>;
   try {
@@ -282,7 +275,7 @@ export async function sendPayment(
 ): Promise<SendOutcome> {
   const payment = await readPayment(deps.pool, options.paymentId);
   if (!isUnderWay(payment)) return { outcome: 'not-needed' };
-  await assertRunning(deps, payment.row);
+  await assertRunning(deps.pool, walletOf(payment));
   const attempt = (await attemptsFor(deps.pool, payment)).findLast((each) => each.signed !== undefined);
   if (attempt?.signed === undefined) return { outcome: 'not-needed' };
   const answer = await deps.chains.adapter(chainId(payment.row.chain)).broadcast(attempt.signed);
@@ -356,14 +349,10 @@ async function markDead(
     const current = await readPayment(tx, payment.row.id, 'FOR UPDATE');
     if (!isUnderWay(current)) return;
     await recordDead(tx, current.row.intent_id);
+    const event = { event: 'conflict-set-dead', atMs: deps.clock.nowMs(), details: { detail, hold: 'kept' } };
     if (current.kind === 'sweep') await moveSweep(tx, current.row, 'FAILED');
-    // A cancel stays where it is: chain halted, hold kept, case open.
-    else if (!isCancelling(current.row))
-      await moveWithdrawal(tx, current.row, 'FAILED', {
-        event: 'conflict-set-dead',
-        atMs: deps.clock.nowMs(),
-        details: { detail },
-      });
+    // A cancel has nothing left to do, its nonce is used up: the row ends, so that its batch can close. Its hold stays.
+    else await moveWithdrawal(tx, current.row, current.row.ending ?? 'FAILED', event);
     await openCase(tx, {
       id: derivedId('case', `conflict-set-dead/${current.row.id}`),
       kind: 'conflict-set-dead',

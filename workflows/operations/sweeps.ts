@@ -2,13 +2,13 @@
 import { invariant } from '#core/errors';
 import { derivedId, type Id } from '#core/ids';
 import { amount, assetId, parseUnits } from '#core/money';
-import { haltOf } from '#infra/cases';
 import { inTransaction, type Tx } from '#infra/db';
 import { chainDeposit, networkFeeReserve, sweepStart, type TransferCommand } from '#ledger/contract';
 import { evaluate } from '#policies';
 import type { Intent } from '#policies/contract';
 import { pageRowsMax } from '../contract.ts';
-import { haltScopes, type OperationsDeps, settingsOf, type WalletSettings, walletById } from './context.ts';
+import { type OperationsDeps, settingsOf, type WalletSettings, walletById } from './context.ts';
+import { haltCovering } from './halts.ts';
 import { pinDocuments, policyInputFor, storeIntent } from './intents.ts';
 
 /** Sweeps planned by one call; the next call takes the rest. */
@@ -152,7 +152,7 @@ export async function planSweeps(
   const wallet = walletById(deps, options.walletId);
   const settings = settingsOf(deps, wallet.chain);
   const adapter = deps.chains.adapter(wallet.chain);
-  if ((await haltOf(deps.pool, haltScopes.chain(wallet.chain))) !== undefined) return [];
+  if ((await haltCovering(deps.pool, wallet)) !== undefined) return [];
   const quote = await adapter.quoteFee({ capUnits: settings.sweepFeeCapUnits });
   const doubled = quote.maxCostUnits * feeHeadroom;
   const feeCapUnits = doubled < settings.sweepFeeCapUnits ? doubled : settings.sweepFeeCapUnits;
