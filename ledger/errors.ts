@@ -1,5 +1,6 @@
 /** Error codes of the ledger; the catalogue is exported through `./contract.ts`. */
 import type { ErrorCatalogue } from '#core/errors';
+import { liabilityErrors } from './liabilities/errors.ts';
 
 export const ledgerErrors = {
   LEDGER_ACCOUNT_PATH_INVALID: {
@@ -63,4 +64,5 @@ export const ledgerErrors = {
     whatToDo:
       'Stop everything that moves money, keep the database as it is, and compare the batches named in details.problems.',
   },
+  ...liabilityErrors,
 } as const satisfies ErrorCatalogue;
