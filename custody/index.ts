@@ -36,6 +36,7 @@ import {
 } from './wallet-store.ts';
 
 export { createCoordinator } from './coordinator/index.ts';
+export { createHeadWitnesses } from './coordinator/ledger-heads.ts';
 export { childPublicKey, verifyAddress, verifyStatements } from './statements.ts';
 
 const fail = errorsOf(custodyErrors);

@@ -71,7 +71,8 @@ export function verifyStatements(
   };
 }
 
-function verifies(signature: string, message: Uint8Array, publicKey: string): boolean {
+/** @param signature base64; @param publicKey Ed25519, hex */
+export function verifies(signature: string, message: Uint8Array, publicKey: string): boolean {
   try {
     // Strict RFC 8032 verification, not ZIP 215.
     return ed25519.verify(Uint8Array.from(Buffer.from(signature, 'base64')), message, hex(publicKey), {

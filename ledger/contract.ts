@@ -9,6 +9,7 @@ import type { TransferCode, TransferKind } from './transfers.ts';
 
 export * from './accounts.ts';
 export * from './errors.ts';
+export type * from './heads.ts';
 export * from './journal.ts';
 export * from './reconciliation.ts';
 export * from './transfers.ts';

@@ -99,7 +99,13 @@ export function isSameHead(a: LedgerHead, b: LedgerHead): boolean {
 
 /** What one witness did with a head. */
 export type HeadAnswer =
-  | { readonly party: number; readonly state: 'recorded'; readonly atMs: number }
+  | {
+      readonly party: number;
+      readonly state: 'recorded';
+      readonly atMs: number;
+      /** The head it had recorded before this one, unverified; absent for the first. */
+      readonly previous?: unknown;
+    }
   | {
       readonly party: number;
       readonly state: 'refused';

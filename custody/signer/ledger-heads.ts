@@ -35,6 +35,11 @@ const perHourMax = 120;
 const hourMs = 3_600_000;
 /** Digits of the largest bigint; padded so that keys sort as numbers do. */
 const batchDigits = 19;
+/**
+ * The recorded head and the one before it. A co-signer sees no batches, so a rewritten ledger that has grown past the last
+ * head is a later head to it; the ledger's side sees by the one before that its past is another.
+ */
+const headsPerRecordAnswer = 2;
 
 export interface LedgerHeads {
   /**
@@ -43,8 +48,8 @@ export interface LedgerHeads {
    * ledger's own signature), CUSTODY_LEDGER_HEADS_LIMITED
    */
   record(value: unknown): WitnessedHead;
-  /** Newest first. */
-  newest(count: number): readonly WitnessedHead[];
+  /** Newest first, from the one of batch `upTo` where that is given. */
+  newest(count: number, upTo?: string): readonly WitnessedHead[];
 }
 
 export interface LedgerHeadsOptions {
@@ -62,7 +67,8 @@ type Conflict = 'forked' | 'batch-lower' | 'seq-shrinks';
 
 const ledgerIdOf = (publicKey: Uint8Array): string =>
   `sha256:${createHash('sha256').update(publicKey).digest('hex')}`;
-const keyOf = ({ ledger, batch }: Statement): [string, string] => [ledger, batch.padStart(batchDigits, '0')];
+const paddedBatch = (batch: string): string => batch.padStart(batchDigits, '0');
+const keyOf = ({ ledger, batch }: Statement): [string, string] => [ledger, paddedBatch(batch)];
 
 function isSameHead(a: Statement, b: Statement): boolean {
   return a.hash === b.hash && a.lastSeq === b.lastSeq && a.recordedMs === b.recordedMs;
@@ -92,10 +98,12 @@ class HeadWitness implements LedgerHeads {
     this.#windows = { heads: window(), conflicts: window(), strangers: window() };
   }
 
-  newest(count: number): readonly WitnessedHead[] {
+  newest(count: number, upTo = ''): readonly WitnessedHead[] {
     const ledger = this.#pinned?.ledger;
-    // A digit sorts above the empty text and below the tilde.
-    return ledger === undefined ? [] : this.#table.lastOf([ledger, ''], [ledger, '~'], count);
+    if (ledger === undefined) return [];
+    // The empty text sorts below every digit and the tilde above, so neither end is a stored key.
+    const end = upTo === '' ? '~' : `${paddedBatch(upTo)}~`;
+    return this.#table.lastOf([ledger, ''], [ledger, end], count);
   }
 
   /** Synchronous from the first look to the record: two heads may not interleave between judging and writing. */
@@ -187,7 +195,8 @@ export function ledgerHeadRoutes(heads: LedgerHeads, identity: Pick<Identity, 'p
   return {
     '/v1/ledger-heads/record': (body: unknown) => {
       const { challenge, head } = recordLedgerHeadSchema.parse(body);
-      return answer(challenge, [heads.record(head)]);
+      const { batch } = heads.record(head).head.statement;
+      return answer(challenge, heads.newest(headsPerRecordAnswer, batch));
     },
     '/v1/ledger-heads/read': (body: unknown) => {
       const { challenge, count } = readLedgerHeadsSchema.parse(body);

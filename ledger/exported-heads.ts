@@ -1,0 +1,62 @@
+/** The database's own record of signed heads (0015). Rows are evidence only after their signature was verified. */
+import type { Queryable, Tx } from '#infra/db';
+import { ledgerHeadDomain, type SignedHead } from './heads.ts';
+
+interface ExportedRow {
+  readonly ledger: Buffer;
+  readonly batch_no: string;
+  readonly last_seq: string;
+  readonly hash: Buffer;
+  readonly recorded_ms: string;
+  readonly signed_ms: string;
+  readonly signature: Buffer;
+}
+
+const shaOf = (bytes: Buffer): `sha256:${string}` => `sha256:${bytes.toString('hex')}`;
+const bytesOf = (sha: string): Buffer => Buffer.from(sha.slice('sha256:'.length), 'hex');
+
+const headOf = (row: ExportedRow): SignedHead => ({
+  statement: {
+    domain: ledgerHeadDomain,
+    ledger: shaOf(row.ledger),
+    batch: row.batch_no,
+    lastSeq: row.last_seq,
+    hash: shaOf(row.hash),
+    recordedMs: Number.parseInt(row.recorded_ms, 10),
+    signedMs: Number.parseInt(row.signed_ms, 10),
+  },
+  signature: row.signature.toString('base64'),
+});
+
+/** The newest rows of this ledger and those of the named batches, newest first. */
+export async function readExportedHeads(
+  db: Queryable,
+  ledger: string,
+  { newest, batches = [] }: { readonly newest: number; readonly batches?: readonly string[] },
+): Promise<readonly SignedHead[]> {
+  const { rows } = await db.query<ExportedRow>(
+    `SELECT ledger, batch_no, last_seq, hash, recorded_ms, signed_ms, signature
+       FROM (SELECT *, row_number() OVER (ORDER BY batch_no DESC) AS place
+               FROM ledger.exported_head WHERE ledger = $1) AS numbered
+      WHERE place <= $2 OR batch_no = ANY ($3::bigint[])
+      ORDER BY batch_no DESC`,
+    [bytesOf(ledger), newest, batches],
+  );
+  return rows.map(headOf);
+}
+
+export async function saveExportedHead(tx: Tx, { statement, signature }: SignedHead): Promise<void> {
+  await tx.query(
+    `INSERT INTO ledger.exported_head (ledger, batch_no, last_seq, hash, recorded_ms, signed_ms, signature)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+    [
+      bytesOf(statement.ledger),
+      statement.batch,
+      statement.lastSeq,
+      bytesOf(statement.hash),
+      statement.recordedMs,
+      statement.signedMs,
+      Buffer.from(signature, 'base64'),
+    ],
+  );
+}
