@@ -154,8 +154,8 @@ export interface ChainAdapter {
   attach(unsigned: UnsignedTransaction, signature: TransactionSignature): SignedTransaction;
   broadcast(signed: SignedTransaction): Promise<BroadcastOutcome>;
   track(conflictSet: ConflictSet, txIds: readonly string[]): Promise<TrackOutcome>;
-  /** Next nonce by the chain's own count (latest), a floor for our counter. */
-  minedNonce(address: string): Promise<number>;
+  /** Next nonce by the chain's own count, a floor for our counter; at the height, or now. */
+  minedNonce(address: string, height?: number): Promise<number>;
 }
 
 /** EIP-1559 minimum bump: geth asks +10 % on both fees, other pools 12.5 %. */

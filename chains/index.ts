@@ -29,6 +29,7 @@ export {
   recordStep,
 } from './store/blocks.ts';
 export { haltScopeOf } from './store/halts.ts';
+export { outgoingPage } from './store/outgoing-pages.ts';
 export {
   type MinedOutcome,
   type Outgoing,

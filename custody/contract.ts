@@ -99,6 +99,11 @@ export interface Custody {
   /** Those of the addresses that are ours, hot addresses included. @throws CUSTODY_STATEMENT_INVALID */
   findAddresses(chain: string, addresses: readonly string[], db?: Queryable): Promise<readonly OwnAddress[]>;
   addressesOf(walletId: string, db?: Queryable): Promise<readonly OwnAddress[]>;
+  /** Addresses of the wallet by path, at most `limit` after the given path ('' for the first). @throws CUSTODY_STATEMENT_INVALID */
+  addressPage(
+    options: { readonly walletId: Id<'wal'>; readonly afterPath: string; readonly limit: number },
+    db?: Queryable,
+  ): Promise<readonly OwnAddress[]>;
   /** As {@link Coordinator.sign}. @throws CUSTODY_SIGNER_UNREACHABLE in a process without a coordinator */
   sign(order: SignOrder): Promise<SignResult>;
   /** Lets go of the connections to the co-signers. */

@@ -24,6 +24,7 @@ import {
   drawDepositIndex,
   readAcknowledgements,
   readAddresses,
+  readAddressPage,
   readAddressesOf,
   readDepositAddress,
   readStatements,
@@ -214,6 +215,14 @@ class WalletCustody implements Custody {
 
   async addressesOf(walletId: string, db: Queryable = this.#options.pool): Promise<readonly OwnAddress[]> {
     const rows = await readAddressesOf(db, walletId);
+    return await Promise.all(rows.map(async (row) => await this.#verified(row)));
+  }
+
+  async addressPage(
+    options: Parameters<Custody['addressPage']>[0],
+    db: Queryable = this.#options.pool,
+  ): Promise<readonly OwnAddress[]> {
+    const rows = await readAddressPage(db, options.walletId, options);
     return await Promise.all(rows.map(async (row) => await this.#verified(row)));
   }
 

@@ -123,6 +123,19 @@ export async function readAddresses(
   return rows;
 }
 
+/** By path, those after the given one. */
+export async function readAddressPage(
+  db: Queryable,
+  wallet: string,
+  page: { readonly afterPath: string; readonly limit: number },
+): Promise<readonly AddressRow[]> {
+  const { rows } = await db.query<AddressRow>(
+    `SELECT ${addressColumns} FROM custody.address WHERE wallet_id = $1 AND path > $2 ORDER BY path LIMIT $3`,
+    [wallet, page.afterPath, page.limit],
+  );
+  return rows;
+}
+
 export async function readAddressesOf(db: Queryable, wallet: string): Promise<readonly AddressRow[]> {
   const { rows } = await db.query<AddressRow>(
     `SELECT ${addressColumns} FROM custody.address WHERE wallet_id = $1 ORDER BY created_at, path`,

@@ -86,7 +86,8 @@ export interface PaymentRecord {
 }
 /** A transaction of one of our addresses that no intent of ours asked for. */
 export interface StrayOutflow {
-  readonly txId: string;
+  /** Names it once and for all. */
+  readonly outflow: string;
   readonly walletId: string;
   readonly asset: string;
 }
@@ -234,7 +235,7 @@ function paymentBreaks(record: PaymentRecord): Break[] {
 
 const strayBreak = (stray: StrayOutflow): Break => ({
   check: 'outflow-without-intent',
-  subject: stray.txId,
+  subject: stray.outflow,
   unit: stray.asset,
   walletId: stray.walletId,
   difference: 0n,

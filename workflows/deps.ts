@@ -124,6 +124,7 @@ export function openDeps(
       feeCapUnits: BigInt(chain.feeCapUnits),
       sweepFeeCapUnits: BigInt(chain.sweepFeeCapUnits),
       sweepMinUnits: BigInt(chain.sweepMinUnits),
+      breakBoundUnits: BigInt(chain.breakBoundUnits),
     })),
     policy,
     policyHash,

@@ -24,6 +24,11 @@ const chainConfigSchema = z.strictObject({
   sweepFeeCapUnits: unitsText.default('5000000000000000'),
   /** A deposit address is swept when at least this much would arrive. */
   sweepMinUnits: unitsText.default('10000000000000000'),
+  /** Reconciliation stops payments for a break with more at stake than this, base units; 0: for every loss. */
+  breakBoundUnits: z
+    .string()
+    .regex(/^(0|[1-9][0-9]{0,77})$/, 'a whole number of base units')
+    .default('0'),
 });
 
 const walletConfigSchema = z.strictObject({

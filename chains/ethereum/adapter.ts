@@ -158,7 +158,7 @@ export function createEthereumAdapter(config: EthereumConfig): EthereumAdapter {
     broadcast: async (signed) => await broadcastSigned(node, signed),
     track: async (conflictSet, txIds) =>
       await refusalAsError(async () => await trackConflictSet(node, finalizedHeight, conflictSet, txIds)),
-    minedNonce: async (address) =>
-      await refusalAsError(async () => await minedCountAt(node, address, 'latest')),
+    minedNonce: async (address, height) =>
+      await refusalAsError(async () => await minedCountAt(node, address, height ?? 'latest')),
   };
 }

@@ -252,7 +252,7 @@ describe('one payment that is not as it must be', () => {
   });
 
   it('a transaction without an intent is a break by itself', () => {
-    const strays = [{ txId: '0xstray', walletId, asset }];
+    const strays = [{ outflow: '0xstray', walletId, asset }];
     expect(reconcile({ quantities: [], payments: [], strays }).breaks).toMatchObject([
       { check: 'outflow-without-intent', subject: '0xstray' },
     ]);

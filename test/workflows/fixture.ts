@@ -85,7 +85,10 @@ export function makeRoster(): DevRoster {
 export function singleKeyCustody(options: {
   readonly walletId: Id<'wal'>;
   readonly addressOf: (publicKey: Uint8Array) => string;
-}): Pick<Custody, 'newDepositAddress' | 'hotAddress' | 'findAddresses' | 'walletRoot' | 'sign'> & {
+}): Pick<
+  Custody,
+  'newDepositAddress' | 'hotAddress' | 'findAddresses' | 'addressPage' | 'walletRoot' | 'sign'
+> & {
   orders: SignOrder[];
 } {
   const root = HDKey.fromMasterSeed(randomBytes(32));
@@ -95,6 +98,7 @@ export function singleKeyCustody(options: {
   const addressAt = (path: string): string => options.addressOf(keyAt(path).publicKey ?? new Uint8Array());
   const hot = { walletId, chain, path: 'm/1/0', address: addressAt('m/1/0') };
   const orders: SignOrder[] = [];
+  const all = () => [hot, ...[...given.values()].map((each) => ({ walletId, chain, ...each }))];
   return {
     orders,
     hotAddress: () => Promise.resolve(hot),
@@ -105,10 +109,13 @@ export function singleKeyCustody(options: {
       return Promise.resolve({ walletId, chain, ...known });
     },
     findAddresses: (_chain, addresses) =>
+      Promise.resolve(all().filter((each) => addresses.includes(each.address))),
+    addressPage: ({ afterPath, limit }) =>
       Promise.resolve(
-        [hot, ...[...given.values()].map((each) => ({ walletId, chain, ...each }))].filter((each) =>
-          addresses.includes(each.address),
-        ),
+        all()
+          .filter((each) => each.path > afterPath)
+          .sort((a, b) => (a.path < b.path ? -1 : 1))
+          .slice(0, limit),
       ),
     walletRoot: () =>
       Promise.resolve({
@@ -252,7 +259,13 @@ export async function openBench(options: { readonly nodeUrl?: string } = {}): Pr
     custody,
     wallets: [{ id: walletId, vault: 'customers', tier: 'hot', chain }],
     chainSettings: [
-      { chain, feeCapUnits: 10n ** 16n, sweepFeeCapUnits: 5n * 10n ** 15n, sweepMinUnits: 10n ** 16n },
+      {
+        chain,
+        feeCapUnits: 10n ** 16n,
+        sweepFeeCapUnits: 5n * 10n ** 15n,
+        sweepMinUnits: 10n ** 16n,
+        breakBoundUnits: 0n,
+      },
     ],
     policy,
     policyHash,

@@ -35,6 +35,8 @@ export interface ChainSettings {
   readonly sweepFeeCapUnits: bigint;
   /** A deposit address is swept when at least this much would arrive. */
   readonly sweepMinUnits: bigint;
+  /** A break of reconciliation with more at stake stops payments; base units of the asset it is about. */
+  readonly breakBoundUnits: bigint;
 }
 export interface OperationsDeps {
   readonly pool: Pool;

@@ -4,5 +4,5 @@ import type { Custody } from '#custody/contract';
 export type { OwnAddress } from '#custody/contract';
 export type CustodyPort = Pick<
   Custody,
-  'newDepositAddress' | 'hotAddress' | 'findAddresses' | 'walletRoot' | 'sign'
+  'newDepositAddress' | 'hotAddress' | 'findAddresses' | 'addressPage' | 'walletRoot' | 'sign'
 >;
