@@ -1,7 +1,7 @@
 /**
  * The documents and keys a development suite needs, made at the first start and kept: key-encryption keys of the
- * co-signers, service keys, people with software passkeys, roster, policy, bearer tokens, the wallet's id. Everything here
- * is marked `dev`; a co-signer not started with --dev refuses the roster.
+ * co-signers, service keys, people with software passkeys, roster, policy, bearer tokens, the ledger's key, the wallet's
+ * id. Everything here is marked `dev`; a co-signer not started with --dev refuses the roster.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { newId } from '#core/ids';
 import { loadPolicy, loadRoster, policyHash, rosterHash } from '#policies';
 import type { Roster } from '#policies/contract';
 import { parsePolicy } from '#policies/yaml';
+import { makeHeadKey, openHeadKey } from '../../ledger/head-key.ts';
 import { SoftwarePasskey, softwarePasskeyFileSchema } from './software-passkey.ts';
 import { checkoutRoot } from './state.ts';
 
@@ -44,6 +45,10 @@ export interface SuiteFiles {
   readonly rosterFile: string;
   readonly tokensFile: string;
   readonly committeeFile: string;
+  /** Ed25519 as PKCS#8 PEM: the ledger signs its heads with it. */
+  readonly ledgerKeyFile: string;
+  /** Of that key, 32 bytes hex: every co-signer pins it. */
+  readonly ledgerPublicKey: string;
   readonly pins: {
     readonly policyHash: string;
     readonly policyVersion: number;
@@ -113,7 +118,7 @@ function makeTokens(folder: string): string {
 
 /**
  * Makes or finds the files below `folder`.
- * @throws POLICY_* when a kept policy or roster is not usable
+ * @throws POLICY_* when a kept policy or roster is not usable, LEDGER_HEAD_KEY_INVALID
  */
 export function ensureSuiteFiles(folder: string, signerCount: number): SuiteFiles {
   for (const part of ['passkeys', 'tokens'])
@@ -131,6 +136,7 @@ export function ensureSuiteFiles(folder: string, signerCount: number): SuiteFile
   });
   const { policy } = loadPolicy(JSON.parse(policyText), { roster });
   keep(at('tokens.json'), () => makeTokens(folder));
+  keep(at('ledger.pem'), makeHeadKey);
   const keyEncryptionFileOf = (party: number) => at(`key-encryption-${party}.key`);
   for (let party = 1; party <= signerCount; party++)
     keep(keyEncryptionFileOf(party), () => randomBytes(32).toString('hex'));
@@ -140,6 +146,8 @@ export function ensureSuiteFiles(folder: string, signerCount: number): SuiteFile
     rosterFile: at('roster.json'),
     tokensFile: at('tokens.json'),
     committeeFile: at('committee.json'),
+    ledgerKeyFile: at('ledger.pem'),
+    ledgerPublicKey: openHeadKey(at('ledger.pem')).publicKey,
     pins: {
       policyHash: policyHash(policy),
       policyVersion: policy.version,

@@ -87,6 +87,7 @@ export function signerProcess(settings: SuiteSettings, party: number): SuiteProc
       rosterFile: files.rosterFile,
       pins: files.pins,
       wallets: wallets(settings),
+      ledgerPublicKey: files.ledgerPublicKey,
     },
     env: failpointEnvironment(addresses, name),
     healthUrl: `${signerUrl(addresses, party)}/health`,
@@ -120,6 +121,10 @@ const intervals = {
   paymentPollMs: 250,
   stuckAfterMs: 30_000,
   outboxPollMs: 100,
+  ledgerPollMs: 1000,
+  reconcileEveryMs: 2000,
+  verifyEveryMs: 30_000,
+  exportHeadEveryMs: 2000,
 } as const;
 
 export function workerProcess(settings: SuiteSettings): SuiteProcess {

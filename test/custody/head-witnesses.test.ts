@@ -1,5 +1,4 @@
 /** What the worker believes of co-signers when something between them lies: only what they signed for this question. */
-import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,6 +10,7 @@ import { type HeadKey, makeHeadKey, openHeadKey } from '../../ledger/head-key.ts
 import { ledgerHeadDomain } from '../../ledger/heads.ts';
 import { openWitnesses, type Witnesses } from '../ledger/witnesses.ts';
 import { closeFixtures, temporaryFolder } from '../signer/fixture.ts';
+import { prepareCoSigners, random } from '../support/co-signers.ts';
 
 let key: HeadKey;
 let committee: Witnesses;
@@ -44,7 +44,7 @@ function through(change: (answer: WitnessedHeads, party: number) => unknown): He
     change((await real(party, method, path, body)) as WitnessedHeads, party);
   return createHeadWitnesses({
     committee: committee.committee,
-    random: { bytes: (length) => randomBytes(length) },
+    random,
     transport: Object.assign(transport, { close: real.close }),
   });
 }
@@ -96,6 +96,46 @@ describe('a relay', () => {
     const states = statesOf(await mixing.read(10));
     expect(states.filter((state) => state === 'read')).toEqual(['read']);
   });
+});
+
+describe('co-signer processes', () => {
+  it('record a head, keep it over kill -9, and show it in their decision log', async () => {
+    const coSigners = await prepareCoSigners({
+      folder: temporaryFolder(),
+      shares: 'ceremony',
+      ledgerPublicKey: key.publicKey,
+    });
+    const open = () => createHeadWitnesses({ committee: coSigners.committee, random });
+    let witnesses = open();
+    try {
+      await coSigners.start(2);
+      expect(statesOf(await witnesses.publish(headOf(3)))).toEqual([
+        'failed CUSTODY_SIGNER_UNREACHABLE',
+        'recorded',
+        'failed CUSTODY_SIGNER_UNREACHABLE',
+      ]);
+      await coSigners.kill(2);
+      witnesses.close();
+      witnesses = open();
+      await coSigners.start(2);
+      expect((await witnesses.read(10))[1]).toMatchObject({ state: 'read', heads: [{ head: headOf(3) }] });
+      expect((await witnesses.publish(headOf(3, 'f')))[1]).toMatchObject({
+        state: 'refused',
+        recorded: headOf(3),
+      });
+      const { url } = coSigners.committee.members[1] ?? { url: '' };
+      const { records } = (await (await fetch(`${url}/v1/log`)).json()) as {
+        records: { kind: string; body: object }[];
+      };
+      expect(records.filter(({ kind }) => kind.startsWith('ledger-head'))).toMatchObject([
+        { kind: 'ledger-head', body: headOf(3) },
+        { kind: 'ledger-head-refused', body: { reason: 'forked', stated: headOf(3, 'f') } },
+      ]);
+    } finally {
+      witnesses.close();
+      await coSigners.stopAll();
+    }
+  }, 60_000);
 });
 
 describe('an answer', () => {

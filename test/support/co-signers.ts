@@ -183,6 +183,8 @@ export async function prepareCoSigners(options: {
   readonly folder: string;
   /** `ceremony`: no share yet. */
   readonly shares: 'fixture' | 'ceremony';
+  /** Of the ledger whose heads they record, hex. */
+  readonly ledgerPublicKey?: string;
 }): Promise<CoSigners> {
   const folder = path.join(options.folder, `co-signers-${randomUUID()}`);
   mkdirSync(folder, { recursive: true });
@@ -211,6 +213,7 @@ export async function prepareCoSigners(options: {
       rosterFile: 'roster.json',
       pins: { ...pins, policyVersion: 1, rosterVersion: 1 },
       wallets: [{ id: wallet, vault: 'customers', tier: 'hot', chain }],
+      ...(options.ledgerPublicKey === undefined ? {} : { ledgerPublicKey: options.ledgerPublicKey }),
     });
   }
   const identities: IdentityAnswer[] = [];
