@@ -30,6 +30,8 @@ const fail = errorsOf(liabilityErrors);
 
 /** Owed without condition. Provisional deposits are not: they are not final. Held amounts are: the posted balance counts. */
 export const liabilityKinds = ['customer-main', 'customer-spot'] as const;
+/** Path, asset, kind and the four sums of every account. */
+export const balanceRelation = 'ledger.account';
 /** Customers per FETCH: a page is about 2 MB in this process. */
 const pageRows = 10_000;
 const secretBytes = 32;
@@ -59,7 +61,7 @@ async function readTotals(tx: Tx): Promise<AssetTotal[]> {
   const { rows } = await tx.query<{ asset: string; customers: string; units: string }>(
     `SELECT asset COLLATE "C" AS asset, count(DISTINCT split_part(path, ':', 2)) AS customers,
             sum(credits_posted - debits_posted) AS units
-       FROM ledger.account WHERE kind = ANY ($1) GROUP BY 1 ORDER BY 1`,
+       FROM ${balanceRelation} WHERE kind = ANY ($1) GROUP BY 1 ORDER BY 1`,
     [liabilityKinds],
   );
   return rows.map(({ asset, customers, units }) => ({
@@ -101,7 +103,7 @@ async function* customerRows(tx: Tx): AsyncGenerator<CustomerRow> {
   await tx.query(`DECLARE liabilities NO SCROLL CURSOR FOR
     SELECT asset COLLATE "C" AS asset, split_part(path, ':', 2) AS account, sum(credits_posted - debits_posted) AS units,
            min(credits_posted - debits_posted) AS lowest
-      FROM ledger.account WHERE kind IN (${liabilityKinds.map((kind) => `'${kind}'`).join(', ')})
+      FROM ${balanceRelation} WHERE kind IN (${liabilityKinds.map((kind) => `'${kind}'`).join(', ')})
      GROUP BY 1, 2 ORDER BY 1`);
   for (;;) {
     const { rows } = await tx.query<CustomerRow>(`FETCH ${pageRows} FROM liabilities`);
