@@ -38,20 +38,17 @@ function lengthPrefixed(bytes: Uint8Array): Uint8Array {
   return concatBytes(prefix, bytes);
 }
 
+const treePrefix = lengthPrefixed(utf8ToBytes(`${liabilitiesDomain}/tree`));
+const accountPrefix = lengthPrefixed(utf8ToBytes(`${liabilitiesDomain}/account`));
+
 /** One tree of one snapshot; every leaf is bound to it, so that none can be shown under another asset or snapshot. */
 export function scopeBytes(snapshotId: string, asset: string): Uint8Array {
-  return concatBytes(
-    ...[`${liabilitiesDomain}/tree`, snapshotId, asset].map((text) => lengthPrefixed(utf8ToBytes(text))),
-  );
+  return concatBytes(treePrefix, lengthPrefixed(utf8ToBytes(snapshotId)), lengthPrefixed(utf8ToBytes(asset)));
 }
 
 /** The salt hides the account from whoever sees the leaf; the account id keeps two customers from sharing one leaf. */
 export function commitmentBytes(salt: Uint8Array, account: string): Uint8Array {
-  return concatBytes(
-    lengthPrefixed(utf8ToBytes(`${liabilitiesDomain}/account`)),
-    lengthPrefixed(salt),
-    lengthPrefixed(utf8ToBytes(account)),
-  );
+  return concatBytes(accountPrefix, lengthPrefixed(salt), lengthPrefixed(utf8ToBytes(account)));
 }
 
 /** @param leaf commitment and balance, 64 bytes */
