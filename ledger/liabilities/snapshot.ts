@@ -31,7 +31,7 @@ const fail = errorsOf(liabilityErrors);
 /** Owed without condition. Provisional deposits are not: they are not final. Held amounts are: the posted balance counts. */
 export const liabilityKinds = ['customer-main', 'customer-spot'] as const;
 /** Path, asset, kind and the four sums of every account. */
-export const balanceRelation = 'ledger.account';
+export const balanceRelation = 'ledger.account_balance';
 /** Customers per FETCH: a page is about 2 MB in this process. */
 const pageRows = 10_000;
 const secretBytes = 32;

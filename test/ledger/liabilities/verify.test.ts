@@ -174,6 +174,16 @@ describe('what is refused, with its reason', () => {
     expect(judge(proof, { publicKey: 'not a key' })).toBe('malformed');
   });
 
+  test('a signature in another text that decodes to the same bytes', () => {
+    // 64 bytes leave 4 bits of the last letter unused.
+    const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+    const { signature } = proof.signed;
+    const last = letters.indexOf(signature[85] ?? '');
+    const other = `${signature.slice(0, 85)}${letters[last ^ 1] ?? ''}==`;
+    expect(Buffer.from(other, 'base64')).toEqual(Buffer.from(signature, 'base64'));
+    expect(judge({ ...copy(), signed: { ...proof.signed, signature: other } })).toBe('malformed');
+  });
+
   test('an omitted leaf: the customer without a leaf cannot be given a proof that holds', () => {
     const without = makeSnapshot({
       [ether]: new Map([...balances].filter(([account]) => account !== alice)),
