@@ -6,6 +6,7 @@
 import type { Sha256 } from '#core/canonical-json';
 import type { ErrorCatalogue } from '#core/errors';
 import type { Id } from '#core/ids';
+import type { TransferKind } from '#ledger/contract';
 import type { Approval, ApprovalStatement, Assertion, Obligations, SignedIntent } from '#policies/contract';
 
 /** REQUESTED > SCREENED > PENDING_APPROVAL > APPROVED > QUEUED > SIGNING > BROADCAST > CONFIRMED > FINAL, or an end. */
@@ -128,7 +129,7 @@ export interface Certificate {
   readonly inclusion: { readonly height: number; readonly blockHash: string; readonly feeUnits: string };
   readonly journal: readonly {
     readonly id: string;
-    readonly kind: 'post' | 'pending' | 'post-pending' | 'void-pending';
+    readonly kind: TransferKind;
     readonly debit: string;
     readonly credit: string;
     readonly asset: string;
@@ -188,6 +189,8 @@ export const taskQueues = {
 } as const;
 export const workflowIds = {
   chainWatcher: (chainName: string): string => `chainWatcher/${chainName}`,
+  /** One for the whole ledger. */
+  ledgerKeeper: 'ledgerKeeper',
   withdrawal: (id: string): string => `withdrawal/${id}`,
   batcher: (chain: string, walletId: string): string => `batcher/${chain}/${walletId}`,
   batch: (id: string): string => `batch/${id}`,

@@ -7,7 +7,12 @@ import type { Pool } from '#infra/db';
 import type { Logger } from '#infra/log';
 import { type OutboxMessage, relay } from '#infra/outbox';
 import { outboxTopics, taskQueues, wakeSignalName, workflowIds } from './contract.ts';
-import type { ChainWatcherInput, WalletEntityInput, WithdrawalInput } from './definitions/settings.ts';
+import type {
+  ChainWatcherInput,
+  LedgerKeeperInput,
+  WalletEntityInput,
+  WithdrawalInput,
+} from './definitions/settings.ts';
 
 /** Messages taken at once; their rows stay locked meanwhile. */
 const messagesMax = 50;
@@ -20,6 +25,10 @@ interface Intervals {
   readonly paymentPollMs: number;
   readonly stuckAfterMs: number;
   readonly outboxPollMs: number;
+  readonly ledgerPollMs: number;
+  readonly reconcileEveryMs: number;
+  readonly verifyEveryMs: number;
+  readonly exportHeadEveryMs: number;
 }
 export interface RelayTargets {
   readonly client: Client;
@@ -48,7 +57,8 @@ function entityInput(targets: RelayTargets, walletId: string, pollMs: number): W
 /** Starts what runs for ever, or finds it running. */
 export async function startStandingWorkflows(targets: RelayTargets): Promise<void> {
   const { client, intervals, wallets } = targets;
-  for (const chain of new Set(wallets.map((wallet) => wallet.chain))) {
+  const chains = [...new Set(wallets.map((wallet) => wallet.chain))];
+  for (const chain of chains) {
     const input: ChainWatcherInput = { chain, pollMs: intervals.chainPollMs };
     await client.workflow.start('chainWatcher', {
       ...standing,
@@ -56,6 +66,13 @@ export async function startStandingWorkflows(targets: RelayTargets): Promise<voi
       args: [input],
     });
   }
+  const { ledgerPollMs: pollMs, reconcileEveryMs, verifyEveryMs, exportHeadEveryMs } = intervals;
+  const keeper: LedgerKeeperInput = { chains, pollMs, reconcileEveryMs, verifyEveryMs, exportHeadEveryMs };
+  await client.workflow.start('ledgerKeeper', {
+    ...standing,
+    workflowId: workflowIds.ledgerKeeper,
+    args: [keeper],
+  });
   for (const wallet of wallets) {
     await wakeEntity(targets, 'batcher', wallet.id);
     await wakeEntity(targets, 'sweeper', wallet.id);

@@ -13,6 +13,7 @@ import { migrate } from '#infra/migrations';
 import {
   createChainActivities,
   createDecisionActivities,
+  createLedgerActivities,
   createSigningActivities,
 } from './activities/index.ts';
 import { workflowBundle } from './bundle.ts';
@@ -108,7 +109,7 @@ export async function createWorkers(
     taskQueue: taskQueues.workflows,
     workflowBundle: await workflowBundle(bundleCacheFolder),
     stickyQueueScheduleToStartTimeout: stickyTimeoutMs,
-    activities: { ...createDecisionActivities(deps) },
+    activities: { ...createDecisionActivities(deps), ...createLedgerActivities(deps) },
   });
   const signing = await Worker.create({
     ...shared,

@@ -6,6 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Id } from '#core/ids';
+import { openCases } from '#infra/cases';
 import { createLogger } from '#infra/log';
 import { type WithdrawalState, workflowIds } from '#workflows/contract';
 import { startRelay, startStandingWorkflows } from '../../workflows/relay.ts';
@@ -71,6 +72,10 @@ beforeAll(async () => {
     paymentPollMs: 200,
     stuckAfterMs: 60_000,
     outboxPollMs: 100,
+    ledgerPollMs: 500,
+    reconcileEveryMs: 1000,
+    verifyEveryMs: 2000,
+    exportHeadEveryMs: 60_000,
   };
   const targets = { client, intervals, wallets: bench.deps.wallets };
   const relay = startRelay(bench.deps.pool, targets, createLogger('test', { level: 'silent' }));
@@ -89,6 +94,18 @@ beforeAll(async () => {
 }, 90_000);
 
 describe('the processes', () => {
+  it('keep the ledger and reconcile it beside everything else', async () => {
+    await until('runs that were judged', async () => {
+      const { rows } = await bench.deps.pool.query<{ not_judged: string | null }>(
+        'SELECT not_judged FROM operations.reconciliation_run WHERE not_judged IS NULL LIMIT 2',
+      );
+      return rows.length === 2 ? true : undefined;
+    });
+    expect(await client.workflow.getHandle(workflowIds.ledgerKeeper).describe()).toMatchObject({
+      status: { name: 'RUNNING' },
+    });
+  });
+
   it('carry a deposit to the hot address and ten withdrawals at once to their end, each paid once', async () => {
     const accountId = await customer(2n * oneEther);
     const before = BigInt(String(await rpc(nodeUrl, 'eth_getBalance', [otherOutside, 'latest'])));
@@ -129,6 +146,19 @@ describe('the processes', () => {
       onChain += await bench.deps.chains.adapter(chain).balanceAt(address, books?.height ?? 0);
     expect(onChain).toBe(sum);
   }, 120_000);
+
+  it('found no break in all of it', async () => {
+    const runs = await until('a run over all payments', async () => {
+      const { rows } = await bench.deps.pool.query<{ breaks: readonly string[]; payments: number }>(
+        `SELECT report -> 'breaks' AS breaks, (report -> 'payments')::int AS payments
+           FROM operations.reconciliation_run WHERE not_judged IS NULL ORDER BY id`,
+      );
+      // Ten withdrawals and a sweep.
+      return (rows.at(-1)?.payments ?? 0) >= 11 ? rows : undefined;
+    });
+    expect(runs.flatMap((row) => row.breaks)).toEqual([]);
+    expect(await openCases(bench.deps.pool)).toEqual([]);
+  });
 
   it('let a withdrawal that nobody approves expire, and end its workflow', async () => {
     const accountId = await customer(3n * oneEther);

@@ -10,6 +10,12 @@ import type { OperationsDeps } from '../operations/context.ts';
 import { decide, type ReviewOutcome, review } from '../operations/decide.ts';
 import { follow } from '../operations/follow.ts';
 import {
+  checkBooks,
+  exportLedgerHead,
+  type HeadExportOutcome,
+  keepLedger,
+} from '../operations/ledger-keeping.ts';
+import {
   type SendOutcome,
   type SignOutcome,
   sendPayment,
@@ -17,6 +23,7 @@ import {
   type TrackedPayment,
   trackPayment,
 } from '../operations/payments.ts';
+import { type ReconciliationRun, reconcile } from '../operations/reconciliation/index.ts';
 import { readWithdrawal } from '../operations/rows.ts';
 import { planSweeps } from '../operations/sweeps.ts';
 
@@ -30,8 +37,15 @@ export interface DecisionActivities {
   /** Also makes the certificates of the rows that were paid. */
   closeBatch(input: { batchId: string; withdrawalIds: readonly string[] }): Promise<void>;
 }
+/** Queue `workflows`: the ledger as a whole; a deep look reads all of it. */
+export interface LedgerActivities {
+  keepLedger(): Promise<void>;
+  checkBooks(input: { isDeep: boolean }): Promise<{ problems: number }>;
+  exportLedgerHead(): Promise<HeadExportOutcome>;
+}
 /** Queue `chain-<id>`: one chain's node. */
 export interface ChainActivities {
+  reconcile(input: { chain: string }): Promise<ReconciliationRun>;
   followChain(input: { chain: string }): Promise<{ caughtUp: boolean; height: number; halted: boolean }>;
   sendPayment(input: { paymentId: string }): Promise<SendOutcome>;
   trackPayment(input: { paymentId: string }): Promise<TrackedPayment>;
@@ -118,8 +132,17 @@ export function createDecisionActivities(deps: OperationsDeps): DecisionActiviti
   };
 }
 
+export function createLedgerActivities(deps: OperationsDeps): LedgerActivities {
+  return {
+    keepLedger: inTemporalForm<void, void>('never', () => keepLedger(deps)),
+    checkBooks: inTemporalForm('never', (input) => checkBooks(deps, input)),
+    exportLedgerHead: inTemporalForm<void, HeadExportOutcome>('never', () => exportLedgerHead(deps)),
+  };
+}
+
 export function createChainActivities(deps: OperationsDeps): ChainActivities {
   return {
+    reconcile: inTemporalForm('never', ({ chain }) => reconcile(deps, chain)),
     followChain: inTemporalForm('never', ({ chain }) => followFor(deps, chain)),
     sendPayment: inTemporalForm('never', (input) => sendPayment(deps, input)),
     trackPayment: inTemporalForm('never', (input) => trackPayment(deps, input)),

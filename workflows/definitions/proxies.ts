@@ -1,6 +1,11 @@
 /** Activities as workflows call them: by queue, with the time one try may take and how it is repeated. */
 import { proxyActivities } from '@temporalio/workflow';
-import type { ChainActivities, DecisionActivities, SigningActivities } from '../activities/index.ts';
+import type {
+  ChainActivities,
+  DecisionActivities,
+  LedgerActivities,
+  SigningActivities,
+} from '../activities/index.ts';
 import { taskQueues } from '../contract.ts';
 
 /** Without end: a payment is never given up because a server was away for long. */
@@ -22,6 +27,21 @@ export const signing = proxyActivities<SigningActivities>({
   heartbeatTimeout,
   retry,
 });
+export const ledgerActivities = proxyActivities<LedgerActivities>({
+  taskQueue: taskQueues.workflows,
+  // A deep look reads the whole journal: at 100,000 rows a second an hour is 360 million.
+  startToCloseTimeout: '1h',
+  heartbeatTimeout,
+  retry,
+});
+/** Apart, because it asks the node much: some hundred addresses and blocks. */
+export const chainReconciliation = (chain: string): Pick<ChainActivities, 'reconcile'> =>
+  proxyActivities<Pick<ChainActivities, 'reconcile'>>({
+    taskQueue: taskQueues.chain(chain),
+    startToCloseTimeout: '10m',
+    heartbeatTimeout,
+    retry,
+  });
 export const chainActivities = (chain: string): ChainActivities =>
   proxyActivities<ChainActivities>({
     taskQueue: taskQueues.chain(chain),

@@ -54,6 +54,8 @@ export interface OperationsDeps {
   /** Signs customers' withdrawals (api) or sweeps (worker); absent where a process starts neither. */
   readonly withdrawalSigner?: IntentSigner;
   readonly sweepSigner?: IntentSigner;
+  /** Signs the ledger's newest head and hands it to its witnesses; absent where a process has not the ledger's key. */
+  readonly exportHead?: () => Promise<unknown>;
   /** How long an intent may wait for people and for the chain before it expires. */
   readonly intentLifetimeMs: number;
 }

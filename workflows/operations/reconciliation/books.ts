@@ -13,6 +13,7 @@ import {
   type StrayOutflow,
 } from '#ledger/contract';
 import type { OperationsDeps, WalletSettings } from '../context.ts';
+import { mirrorsOf, owedQuantity } from './owed.ts';
 import { paymentRecords, strayOutflows } from './payment-records.ts';
 import { addressesToCheck, intentsToCheck, type Progress, type WalletAddresses } from './subjects.ts';
 
@@ -165,28 +166,16 @@ export async function readBooks(deps: OperationsDeps, chain: ChainId): Promise<B
     const block = cursor === undefined ? undefined : await blockRecordedAt(tx, chain, cursor.finalizedHeight);
     const first = wallets[0];
     if (block === undefined || first === undefined) return undefined;
-    const mirrors = await deps.ledger.balances({ pathPrefix: 'chain:', asset }, tx);
+    const mirrors = await mirrorsOf(deps, tx, asset);
     const read: ReadWallet[] = [];
     for (const wallet of wallets) read.push(await readWallet(deps, tx, wallet, mirrors));
-    const totals = await deps.ledger.totals(asset, tx);
     const { intentIds, progress } = await intentsToCheck(tx, chain);
-    // What is only seen is owed to nobody yet: it stands against the provisional accounts.
-    const standing = mirrors.filter(({ path }) => !path.startsWith('chain:pending:'));
     return {
       block,
       wallets: read.map(({ books }) => books),
       quantities: [
         ...read.flatMap(({ quantities }) => quantities),
-        {
-          check: 'owed',
-          subject: asset,
-          unit: asset,
-          walletId: null,
-          booked: totals.customers + totals.house + totals.suspense,
-          observed: standing.reduce((sum, { balance }) => sum + balance, 0n),
-          unposted: 0n,
-          source: 'snapshot',
-        },
+        await owedQuantity(deps, tx, asset, mirrors),
       ],
       payments: await paymentRecords(deps, tx, intentIds, { walletId: first.id, asset }),
       strays: await strayOutflows(tx, chain, asset),

@@ -74,17 +74,17 @@ function reportOf({ books, lines, breaks }: Judged): ReconciliationReport {
 }
 
 async function judge(deps: OperationsDeps, chain: ChainId): Promise<Judged | { readonly notJudged: string }> {
-  const books = await readBooks(deps, chain);
-  if (books === undefined) return { notJudged: 'the watcher has recorded no final block' };
   try {
+    const books = await readBooks(deps, chain);
+    if (books === undefined) return { notJudged: 'the watcher has recorded no final block' };
     const observed = await observe(deps.chains.adapter(chain), books);
     if ('notJudged' in observed) return observed;
     const quantities = [...observed.quantities, ...books.quantities];
     const { payments, strays } = books;
     return { books, height: observed.height, ...compare({ quantities, payments, strays }) };
   } catch (error) {
-    // A node that is away proves nothing; that it stays away becomes a case.
-    if (isStrongroomError(error) && error.kind === 'unavailable') return { notJudged: messageOf(error) };
+    // A node that is away or an address that cannot be verified proves nothing; that it stays so becomes a case.
+    if (isStrongroomError(error)) return { notJudged: messageOf(error) };
     throw error;
   }
 }
