@@ -17,6 +17,8 @@ export interface HeadKey {
   readonly publicKey: string;
   readonly ledger: Sha256;
   sign(statement: LedgerHead): SignedHead;
+  /** Over bytes that name a domain of their own, such as a statement of liabilities. */
+  readonly signBytes: (bytes: Uint8Array) => Buffer;
 }
 
 /** Mode and content of the same open file: nobody can put another in its place between the two. */
@@ -61,13 +63,15 @@ export function openHeadKey(file: string): HeadKey {
   }
   const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
   const publicKey = spki.subarray(-rawKeyBytes).toString('hex');
+  const signBytes = (bytes: Uint8Array): Buffer => sign(null, bytes, key);
   return {
     publicKey,
     ledger: ledgerIdOf(publicKey),
     sign: (statement) => ({
       statement,
-      signature: sign(null, headSigningBytes(statement), key).toString('base64'),
+      signature: signBytes(headSigningBytes(statement)).toString('base64'),
     }),
+    signBytes,
   };
 }
 

@@ -38,11 +38,11 @@ const secretBytes = 32;
 /** Any fixed number; held until the snapshot is committed, so that two are never made at once. */
 const snapshotLockKey = 7_305_871_016;
 
-/** The ledger's Ed25519 key. */
+/** The ledger's Ed25519 key; the one of `ledger/head-key.ts` is one. */
 export interface LiabilitiesSigner {
   /** Hex. */
   readonly publicKey: string;
-  readonly sign: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+  readonly signBytes: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 export interface SnapshotPorts {
   readonly pool: Pool;
@@ -198,7 +198,7 @@ async function ledgerHead(tx: Tx): Promise<LiabilitiesStatement['head']> {
 }
 
 async function signed(signer: LiabilitiesSigner, statement: LiabilitiesStatement): Promise<SignedStatement> {
-  const signature = Buffer.from(await signer.sign(statementBytes(statement))).toString('base64');
+  const signature = Buffer.from(await signer.signBytes(statementBytes(statement))).toString('base64');
   try {
     // Read back as any reader will: a statement that nobody can verify is not published.
     return readSignedStatement({ statement, signature }, signer.publicKey);

@@ -14,12 +14,15 @@ import {
   showLiabilityVerification,
 } from '../../../cli/commands/liabilities.ts';
 import { createOutput } from '../../../cli/output.ts';
+import { makeHeadKey, openHeadKey } from '../../../ledger/head-key.ts';
 import { databaseForThisFile } from '../../support/database.ts';
 import { accountOf, ether, post, walletOf } from '../fixture.ts';
-import { ledgerKey, testKey } from './made-snapshot.ts';
+import { testKey } from './made-snapshot.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'strongroom-liabilities-'));
 const file = (name: string): string => path.join(folder, name);
+writeFileSync(file('ledger.pem'), makeHeadKey(), { mode: 0o600 });
+const key = openHeadKey(file('ledger.pem'));
 let pool: Pool;
 let written = '';
 const text = createOutput(false, (line) => (written += line));
@@ -43,7 +46,7 @@ afterAll(async () => {
 test('publish, prove, verify and audit, as a person would', async () => {
   const ports = {
     pool,
-    signer: ledgerKey,
+    signer: key,
     clock: { nowMs: () => 1_750_000_000_000 },
     random: { bytes: (length: number) => randomBytes(length) },
   };
@@ -56,7 +59,7 @@ test('publish, prove, verify and audit, as a person would', async () => {
   await proveLiability(pool, { account: accountOf(1), asset: ether, out: file('proof.json') }, text);
   expect(statSync(file('proof.json')).mode & 0o077).toBe(0);
 
-  const expected = { publicKey: ledgerKey.publicKey, account: accountOf(1), asset: ether, balance: '40' };
+  const expected = { publicKey: key.publicKey, account: accountOf(1), asset: ether, balance: '40' };
   written = '';
   expect(showLiabilityVerification(file('proof.json'), expected, text)).toBe(0);
   expect(written).toContain('part of the 42');
@@ -65,7 +68,7 @@ test('publish, prove, verify and audit, as a person would', async () => {
   expect(JSON.parse(written)).toMatchObject({ ok: false, reason: 'wrong-balance' });
 
   written = '';
-  expect(await showBundleAudit(file('bundle.jsonl'), { publicKey: ledgerKey.publicKey }, text)).toBe(0);
+  expect(await showBundleAudit(file('bundle.jsonl'), { publicKey: key.publicKey }, text)).toBe(0);
   expect(written).toContain('2 leaves');
   expect(await showBundleAudit(file('bundle.jsonl'), { publicKey: testKey().publicKey }, text)).toBe(1);
   writeFileSync(
@@ -73,12 +76,12 @@ test('publish, prove, verify and audit, as a person would', async () => {
     readFileSync(file('bundle.jsonl'), 'utf8').split('\n').slice(0, -2).join('\n'),
   );
   written = '';
-  expect(await showBundleAudit(file('cut.jsonl'), { publicKey: ledgerKey.publicKey }, json)).toBe(1);
+  expect(await showBundleAudit(file('cut.jsonl'), { publicKey: key.publicKey }, json)).toBe(1);
   expect(JSON.parse(written)).toMatchObject({ ok: false, reason: 'wrong-count' });
 });
 
 test('a file that is not there is named', async () => {
-  const options = { publicKey: ledgerKey.publicKey };
+  const options = { publicKey: key.publicKey };
   await expect(showBundleAudit(file('none'), options, text)).rejects.toMatchObject({
     code: 'CLI_FILE_INVALID',
   });

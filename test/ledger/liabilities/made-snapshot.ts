@@ -22,12 +22,15 @@ import { type InclusionProof, proofFormat } from '../../../ledger/liabilities/ve
 
 export interface TestKey {
   readonly publicKey: string;
-  readonly sign: (bytes: Uint8Array) => Uint8Array;
+  readonly signBytes: (bytes: Uint8Array) => Uint8Array;
 }
 export function testKey(): TestKey {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const der = publicKey.export({ format: 'der', type: 'spki' });
-  return { publicKey: der.subarray(-32).toString('hex'), sign: (bytes) => sign(null, bytes, privateKey) };
+  return {
+    publicKey: der.subarray(-32).toString('hex'),
+    signBytes: (bytes) => sign(null, bytes, privateKey),
+  };
 }
 
 export const ledgerKey = testKey();
@@ -35,7 +38,7 @@ export const customer = (name: string | number): Id<'acc'> => derivedId('acc', S
 const secret = createHash('sha256').update('a secret for tests').digest();
 
 export function signedWith(key: TestKey, statement: LiabilitiesStatement): SignedStatement {
-  return { statement, signature: Buffer.from(key.sign(statementBytes(statement))).toString('base64') };
+  return { statement, signature: Buffer.from(key.signBytes(statementBytes(statement))).toString('base64') };
 }
 
 export interface MadeTree {

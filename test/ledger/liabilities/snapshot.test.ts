@@ -233,10 +233,10 @@ describe('while transfers go on', () => {
       random,
       signer: {
         ...ledgerKey,
-        sign: async (bytes) => {
+        signBytes: async (bytes) => {
           reached();
           await held;
-          return ledgerKey.sign(bytes);
+          return ledgerKey.signBytes(bytes);
         },
       },
     });
@@ -250,7 +250,7 @@ describe('while transfers go on', () => {
 describe('what must never be published', () => {
   test('a statement that its own key does not verify: nothing of it is stored', async () => {
     const before = (await all()).length;
-    await expect(take({ ...ledgerKey, sign: testKey().sign })).rejects.toMatchObject({
+    await expect(take({ ...ledgerKey, signBytes: testKey().signBytes })).rejects.toMatchObject({
       code: 'LEDGER_LIABILITIES_STORED_FALSE',
     });
     expect((await all()).length).toBe(before);
