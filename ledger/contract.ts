@@ -19,6 +19,7 @@ export interface AccountBalance extends AccountRef {
   readonly debitsPosted: bigint;
   readonly creditsPending: bigint;
   readonly creditsPosted: bigint;
+  readonly closed: boolean;
   /** Posted, base units, signed by the account's side; only suspense can be negative. */
   readonly balance: bigint;
   /** `balance` less what is pending to leave; may be negative for a mirror whose holds wait for a sweep. */
@@ -42,7 +43,12 @@ export interface Transfer {
   readonly code: TransferCode;
   readonly reference: string;
   readonly at?: number;
+  readonly timeoutMs?: number;
+  /** Of a balancing transfer: whose room capped it, and at most how much was asked for. */
+  readonly balancing?: { readonly side: 'debit' | 'credit'; readonly maxUnits: bigint };
   readonly batch: bigint;
+  /** When its batch was written, ms since 1970 by the ledger's clock. */
+  readonly recordedMs: number;
 }
 /** Signed base units; the terms of the proof line of design section 8. */
 export interface LedgerTotals {
@@ -54,10 +60,32 @@ export interface LedgerTotals {
   readonly suspense: bigint;
 }
 export interface LedgerProblem {
-  readonly check: 'balance' | 'zero-sum' | 'batch' | 'chain' | 'journal' | 'idempotency' | 'pending';
+  readonly check:
+    | 'balance'
+    | 'zero-sum'
+    | 'register'
+    | 'batch'
+    | 'chain'
+    | 'journal'
+    | 'idempotency'
+    | 'pending'
+    | 'adjustment'
+    | 'exported-head';
   /** The account, batch or transfer concerned. */
   readonly place: string;
   readonly problem: string;
+}
+/** Events of a stream with positions above `after`, up to `upTo`. */
+export interface StreamPortion {
+  /** Printable ASCII, at most 128 characters. */
+  readonly stream: string;
+  readonly after: bigint;
+  readonly upTo: bigint;
+}
+/** Batches by number, both included. */
+export interface BatchRange {
+  readonly from: bigint;
+  readonly to: bigint;
 }
 export interface LedgerVerification {
   readonly ok: boolean;

@@ -48,6 +48,51 @@ export const ledgerErrors = {
     why: 'A transfer has a zero amount, the same account on both sides, the wrong asset, or a chain left open.',
     whatToDo: 'Correct the named transfer.',
   },
+  LEDGER_PENDING_EXPIRED: {
+    kind: 'conflict',
+    why: 'The timeout of the pending transfer has passed, so it can no longer be posted or voided.',
+    whatToDo: 'Reserve again with a new id.',
+  },
+  LEDGER_PENDING_NOT_DUE: {
+    kind: 'conflict',
+    why: 'A pending transfer was to expire before its timeout, or has none.',
+    whatToDo: 'Void it instead, or wait.',
+  },
+  LEDGER_OVERFLOW: {
+    kind: 'invalid',
+    why: 'A sum of an account would have more than 78 digits.',
+    whatToDo: 'Nothing real is that large: check the amount and the decimals of the asset.',
+  },
+  LEDGER_ACCOUNT_CLOSED: {
+    kind: 'conflict',
+    why: 'A transfer names a closed account, or an account is to be closed or reopened that is so already.',
+    whatToDo: 'Reopen the account, or use another.',
+  },
+  LEDGER_ACCOUNT_NOT_EMPTY: {
+    kind: 'conflict',
+    why: 'Only an account without balance and holds can be closed.',
+    whatToDo: 'Move what it has and end its holds first.',
+  },
+  LEDGER_NOT_APPROVED: {
+    kind: 'forbidden',
+    why: 'An adjustment has no approval of a second person, or differs from what was approved.',
+    whatToDo: 'Have another person approve it, unchanged.',
+  },
+  LEDGER_WRITER_BUSY: {
+    kind: 'limited',
+    why: 'More transfers wait to be written than the writer queues.',
+    whatToDo: 'Send it again, unchanged, after a moment; nothing was written.',
+  },
+  LEDGER_OUTCOME_UNKNOWN: {
+    kind: 'unavailable',
+    why: 'The connection to PostgreSQL ended before it said whether the batch was committed.',
+    whatToDo: 'Send the same commands again with the same ids: what was applied answers `exists`.',
+  },
+  LEDGER_STREAM_GAP: {
+    kind: 'conflict',
+    why: 'A portion of a stream does not start where the ledger has got to.',
+    whatToDo: 'Read the position of the stream and send from there.',
+  },
   LEDGER_HEAD_KEY_INVALID: {
     kind: 'invalid',
     why: "The file of the ledger's signing key is missing, can be read by others, or holds no Ed25519 key as PKCS#8 PEM.",

@@ -1,5 +1,5 @@
 /** Between the rows of the `ledger` schema and the types of the contract. */
-import { isId, uuidOf } from '#core/ids';
+import { type Id, parseId } from '#core/ids';
 import { amount, assetId, parseUnits } from '#core/money';
 import {
   type AccountBalance,
@@ -8,7 +8,6 @@ import {
   accountRules,
   type Transfer,
   type TransferCode,
-  type TransferCommand,
   type TransferKind,
 } from './contract.ts';
 
@@ -22,27 +21,6 @@ export function accountPath(text: string): AccountPath {
   return text as AccountPath;
 }
 
-const isUuidOfTransfer = (uuid: string): boolean => isId('tr', `tr_${uuid}`);
-
-/** The parameters of `ledger.apply_batch`, one array per column. */
-export function batchColumns(commands: readonly TransferCommand[]): unknown[] {
-  const moves = commands.map((c) => (c.kind === 'post' || c.kind === 'pending' ? c : undefined));
-  const amounts = commands.map((c) => (c.kind === 'void-pending' ? undefined : c.amount));
-  return [
-    commands.map((c) => uuidOf(c.id)),
-    commands.map((c) => c.kind),
-    moves.map((c) => c?.debit ?? null),
-    moves.map((c) => c?.credit ?? null),
-    amounts.map((a) => a?.asset ?? null),
-    amounts.map((a) => a?.units.toString() ?? null),
-    commands.map((c) => ('pendingId' in c ? uuidOf(c.pendingId) : null)),
-    commands.map((c) => c.linked ?? false),
-    commands.map((c) => c.code),
-    commands.map((c) => c.reference),
-    commands.map((c) => c.at ?? null),
-  ];
-}
-
 export interface BalanceRow {
   readonly path: string;
   readonly asset: string;
@@ -50,6 +28,7 @@ export interface BalanceRow {
   readonly debits_posted: string;
   readonly credits_pending: string;
   readonly credits_posted: string;
+  readonly closed: boolean;
 }
 
 export function balanceOf(row: BalanceRow): AccountBalance {
@@ -67,6 +46,7 @@ export function balanceOf(row: BalanceRow): AccountBalance {
     debitsPosted,
     creditsPending,
     creditsPosted,
+    closed: row.closed,
     balance,
     available: balance - (isCredit ? debitsPending : creditsPending),
   };
@@ -84,23 +64,33 @@ export interface TransferRow {
   readonly code: TransferCode;
   readonly reference: string;
   readonly at_ms: string | null;
+  readonly timeout_ms: string | null;
+  readonly balancing: 'debit' | 'credit' | null;
+  readonly amount_max: string | null;
   readonly batch: string;
+  readonly recorded_ms: string;
 }
+
+const transferId = (uuid: string): Id<'tr'> => parseId('tr', `tr_${uuid}`);
+const milliseconds = (text: string): number => Number.parseInt(text, 10);
 
 export function transferOf(row: TransferRow): Transfer {
   return {
     seq: BigInt(row.seq),
-    id: `tr_${row.id}`,
+    id: transferId(row.id),
     kind: row.kind,
     debit: accountPath(row.debit),
     credit: accountPath(row.credit),
     amount: amount(assetId(row.asset), parseUnits(row.amount)),
-    ...(row.pending_id !== null && isUuidOfTransfer(row.pending_id)
-      ? { pendingId: `tr_${row.pending_id}` as const }
-      : {}),
+    ...(row.pending_id === null ? {} : { pendingId: transferId(row.pending_id) }),
     code: row.code,
     reference: row.reference,
-    ...(row.at_ms === null ? {} : { at: Number.parseInt(row.at_ms, 10) }),
+    ...(row.at_ms === null ? {} : { at: milliseconds(row.at_ms) }),
+    ...(row.timeout_ms === null ? {} : { timeoutMs: milliseconds(row.timeout_ms) }),
+    ...(row.balancing === null || row.amount_max === null
+      ? {}
+      : { balancing: { side: row.balancing, maxUnits: parseUnits(row.amount_max) } }),
     batch: BigInt(row.batch),
+    recordedMs: milliseconds(row.recorded_ms),
   };
 }

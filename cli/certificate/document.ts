@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { errorsOf, messageOf } from '#core/errors';
 import { committeeSchema, keyStatementSchema } from '#custody/protocol';
+import { transferKinds } from '#ledger/contract';
 import { approvalSchema, hexText, policySchema, rosterSchema, signedIntentSchema } from '#policies/contract';
 import { cliErrors } from '../contract.ts';
 
@@ -31,7 +32,7 @@ export const certificateSchema = z.strictObject({
   journal: z.array(
     z.strictObject({
       id: z.string(),
-      kind: z.enum(['post', 'pending', 'post-pending', 'void-pending']),
+      kind: z.enum(transferKinds),
       debit: z.string(),
       credit: z.string(),
       asset: z.string(),

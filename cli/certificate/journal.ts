@@ -51,6 +51,7 @@ function expectedCommands(certificate: CertificateDocument): readonly TransferCo
 
 /** How the journal shows a command: what resolves a reservation has its legs, and a release its whole amount. */
 function legOf(command: TransferCommand, all: readonly TransferCommand[]): Leg {
+  demand(!('account' in command), `${command.id} moves nothing`);
   const moving =
     'pendingId' in command ? all.find((candidate) => candidate.id === command.pendingId) : command;
   demand(moving !== undefined && 'debit' in moving, `${command.id} resolves nothing`);

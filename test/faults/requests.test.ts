@@ -361,7 +361,7 @@ async function newCustomer(): Promise<Customer> {
 
 async function suspense(): Promise<bigint> {
   const { rows } = await pool.query<{ units: string }>(
-    `SELECT coalesce(sum(credits_posted - debits_posted), 0)::text AS units FROM ledger.account
+    `SELECT coalesce(sum(credits_posted - debits_posted), 0)::text AS units FROM ledger.account_balance
       WHERE path LIKE 'suspense:%'`,
   );
   return BigInt(rows[0]?.units ?? '');

@@ -146,7 +146,7 @@ describe('account paths', () => {
   test.each([
     'customer:acc_1:main',
     `customer:${accountId}`,
-    `chain:cold:${walletId}`,
+    `chain:tepid:${walletId}`,
     `customer:${accountId}:main:x`,
     'house:bank',
     '',

@@ -47,7 +47,13 @@ const pathIndex = fc.oneof({ weight: 9, arbitrary: index(5) }, { weight: 1, arbi
 /** Indices instead of names: the names are those of the run. */
 const commandShape = fc.record({
   id: index(idsOfRun),
-  kind: fc.constantFrom<TransferKind[]>('post', 'pending', 'pending', 'post-pending', 'void-pending'),
+  kind: fc.constantFrom(
+    'post' as const,
+    'pending' as const,
+    'pending' as const,
+    'post-pending' as const,
+    'void-pending' as const,
+  ),
   debit: pathIndex,
   credit: pathIndex,
   units: fc.bigInt({ min: 0n, max: 12n }),

@@ -83,6 +83,13 @@ export class LedgerModel {
   #applyOne(command: TransferCommand): TransferStatus {
     const earlier = this.#state.journal.get(command.id);
     if (earlier !== undefined) return earlier === contentOf(command) ? 'exists' : 'conflict';
+    if (
+      command.kind !== 'post' &&
+      command.kind !== 'pending' &&
+      command.kind !== 'post-pending' &&
+      command.kind !== 'void-pending'
+    )
+      throw new RangeError(`the model does not know ${command.kind}`);
     const status = 'pendingId' in command ? this.#resolve(command) : this.#move(command);
     if (status === 'ok') this.#state.journal.set(command.id, contentOf(command));
     return status;

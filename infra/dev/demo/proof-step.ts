@@ -67,7 +67,7 @@ async function readAccounts(context: DemoContext): Promise<readonly AccountLine[
               (CASE side WHEN 'debit' THEN debits_posted - credits_posted ELSE credits_posted - debits_posted END)::text
                 AS balance,
               (CASE side WHEN 'debit' THEN credits_pending ELSE debits_pending END)::text AS pending
-         FROM ledger.account ORDER BY path, asset`,
+         FROM ledger.account_balance ORDER BY path, asset`,
     );
     return rows;
   } finally {
