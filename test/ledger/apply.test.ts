@@ -122,8 +122,11 @@ describe('the database and the contract say the same', () => {
       pool.query("INSERT INTO ledger.account (path, asset) VALUES ('house:bank', 'ledger:gold')"),
     ).rejects.toMatchObject({ code: '23502' });
     await expect(
+      pool.query("SELECT ledger.open_accounts(ARRAY['house:bank'], ARRAY['ledger:gold'])"),
+    ).rejects.toMatchObject({ code: 'LG003' });
+    await expect(
       pool.query(
-        "INSERT INTO ledger.account (path, asset, credits_posted) VALUES ('house:equity', 'ledger:free', 5)",
+        "INSERT INTO ledger.balance (account, asset_no, floor, credits_posted) VALUES (999, 1, 'h', 5)",
       ),
     ).rejects.toMatchObject({ code: 'LG002' });
     const before = await ledger.balances({});
