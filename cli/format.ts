@@ -24,6 +24,23 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
+/** The two largest parts: `3d 4h`, `12m 5s`. */
+export function formatAge(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  const from = first === -1 ? 3 : first;
+  return parts
+    .slice(from, from + 2)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join(' ');
+}
+
 export function formatTime(ms: number): string {
   return new Date(ms)
     .toISOString()

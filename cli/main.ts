@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';
 import { showBalances, showStatus } from './commands/accounts.ts';
-import { showCases } from './commands/cases.ts';
+import { liftHalt, showCase, showCases, workOnCase } from './commands/cases.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
 import { createOutput, describeError, type Output } from './output.ts';
@@ -52,11 +52,46 @@ command('withdrawals [id]', 'list withdrawals, or show one with its timeline')
     );
   });
 
-command('cases', 'what waits for a person, and which chains and wallets stand still').action(
+const jsonOption = ['--json', 'one JSON document on standard output'] as const;
+const cases = command('cases', 'what waits for a person, and which parts stand still').action(
   async (_options, cmd: Command) => {
     await showCases(connectionOf(cmd), outputOf(cmd));
   },
 );
+cases
+  .command('show <case>')
+  .description('one case with its history')
+  .option(...jsonOption)
+  .action(async (id: string, _options, cmd: Command) => {
+    await showCase(connectionOf(cmd), id, outputOf(cmd));
+  });
+for (const [action, value, description] of [
+  ['assign', 'owner', 'give a case to a person of the roster'],
+  ['note', 'note', 'add to the history of a case'],
+  ['close', 'resolution', 'close a case with what was decided'],
+] as const)
+  cases
+    .command(`${action} <case> <${value}>`)
+    .description(description)
+    .option(...jsonOption)
+    .action(async (id: string, said: string, _options, cmd: Command) => {
+      await workOnCase(connectionOf(cmd), id, { action, [value]: said }, outputOf(cmd));
+    });
+program
+  .command('halts')
+  .description('what stands still')
+  .command('lift <scope>')
+  .description('sign for lifting a halt; it takes two different people')
+  .requiredOption('--reason <text>', 'why it may go on')
+  .requiredOption('--passkey <file>', 'development passkey file')
+  .option(...jsonOption)
+  .action(async (scope: string, options: { reason: string; passkey: string }, cmd: Command) => {
+    await liftHalt(
+      connectionOf(cmd),
+      { scope, reason: options.reason, passkeyFile: options.passkey },
+      outputOf(cmd),
+    );
+  });
 
 for (const decision of ['approve', 'reject'] as const)
   command(`${decision} <id>`, `${decision} a waiting withdrawal with a passkey`)

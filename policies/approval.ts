@@ -10,6 +10,7 @@ import {
   type BundleStatement,
   domains,
   type FreezeStatement,
+  type HaltLiftStatement,
   type Intent,
   type Obligations,
   policyErrors,
@@ -58,7 +59,7 @@ export function approvalStatement(options: {
 
 /** The WebAuthn challenge of a statement: the 32 bytes of SHA-256 over its canonical JSON. */
 export function statementChallenge(
-  statement: ApprovalStatement | BundleStatement | FreezeStatement,
+  statement: ApprovalStatement | BundleStatement | FreezeStatement | HaltLiftStatement,
 ): Uint8Array {
   return hashJsonBytes(statement);
 }

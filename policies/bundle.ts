@@ -12,6 +12,7 @@ import {
   type BundleStatement,
   domains,
   type FreezeStatement,
+  type HaltLiftStatement,
   type Policy,
   peopleMax,
   type Roster,
@@ -158,12 +159,13 @@ export function judgeBundle(options: {
   return { accepted: true, policyHash: next.policyHash, rosterHash: next.rosterHash };
 }
 
-function signatureDefect(options: {
+/** The first defect of one person's signature over a statement. */
+export function signatureDefect(options: {
   readonly roster: Roster;
   readonly approver: string;
   readonly group?: string;
   readonly assertion: Assertion;
-  readonly statement: BundleStatement | FreezeStatement;
+  readonly statement: BundleStatement | FreezeStatement | HaltLiftStatement;
 }): ApprovalDefect | undefined {
   const { roster, approver, group, assertion } = options;
   const person = roster.people.find((candidate) => candidate.id === approver);

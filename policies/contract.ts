@@ -14,6 +14,7 @@ export const domains = {
   approval: 'strongroom/approval/v1',
   bundle: 'strongroom/bundle/v1',
   freeze: 'strongroom/freeze/v1',
+  haltLift: 'strongroom/halt-lift/v1',
 } as const;
 
 /** Limits; a document over one of them is refused before it is evaluated. */
@@ -277,6 +278,20 @@ export interface FreezeStatement {
   readonly reason: string;
   readonly approver: string;
   readonly at: number;
+}
+
+/** One person's word that a halt of our own processes may end; two are needed. Co-signers take none of it. */
+export interface HaltLiftStatement {
+  readonly domain: typeof domains.haltLift;
+  readonly scope: string;
+  /** When and why it was halted: no later halt of the same scope is lifted by it. Unix milliseconds. */
+  readonly setAt: number;
+  readonly haltReason: string;
+  readonly rosterHash: Sha256;
+  /** Why it may end. */
+  readonly reason: string;
+  readonly approver: string;
+  readonly notAfter: number;
 }
 
 /** Why an assertion or an approval is not good; the first that applies. */

@@ -22,6 +22,7 @@ export {
 } from './bundle.ts';
 export { parseDurationMs } from './duration.ts';
 export { evaluate, ruleMatches } from './evaluate.ts';
+export { type HaltLift, haltLiftStatement, judgeHaltLifts } from './halt-lift.ts';
 export {
   feeCapUnits,
   intentDefect,

@@ -280,6 +280,21 @@ export const workflowErrors = {
     whatToDo: 'Look at the rows of the batch and at the open cases; it is tried again.',
     retryable: true,
   },
+  CASE_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No case has this id.',
+    whatToDo: 'List the open cases and use an id from there.',
+  },
+  CASE_OWNER_UNKNOWN: {
+    kind: 'invalid',
+    why: 'A case was to be given to somebody who is not in the roster.',
+    whatToDo: 'Name a person of the roster by their id.',
+  },
+  HALT_UNKNOWN: {
+    kind: 'not_found',
+    why: 'Nothing is halted under this scope; it may have been lifted already.',
+    whatToDo: 'List the halts (`strongroom cases`) and use a scope from there.',
+  },
   DEPOSIT_AFTER_FINAL_ORPHANED: {
     kind: 'invariant',
     why: 'A credited deposit left the chain after it was final.',

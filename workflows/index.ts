@@ -1,5 +1,6 @@
 /** The facade: the operations the api offers, and those that treasury and the proof need. */
-import { type Halt, type IncidentCase, listHalts, openCases } from '#infra/cases';
+import { type CaseRecord, type Halt, type IncidentCase, listHalts, openCases } from '#infra/cases';
+import type { HaltLift } from '#policies';
 import type { Operations } from './contract.ts';
 import {
   balances,
@@ -9,19 +10,29 @@ import {
   openHouseAccounts,
 } from './operations/accounts.ts';
 import { approvalRequest, cancelWithdrawal, submitApproval } from './operations/approvals.ts';
+import { type CaseAction, caseRecord, workOnCase } from './operations/case-work.ts';
 import { certificate } from './operations/certificates.ts';
 import type { OperationsDeps } from './operations/context.ts';
+import {
+  type HaltLiftOutcome,
+  type HaltLiftRequest,
+  haltLiftRequest,
+  submitHaltLift,
+} from './operations/halt-lifts.ts';
 import { declareHouseFloat, type InflowView, inflows } from './operations/inflows.ts';
 import { type BooksAtCursor, booksAtCursor } from './operations/proof.ts';
+import { type ReconciliationState, reconciliationState } from './operations/reconciliation/state.ts';
 import { requestWithdrawal } from './operations/request.ts';
 import { type SweepView, sweeps } from './operations/sweeps.ts';
 import { withdrawal, withdrawals } from './operations/views.ts';
 
 export { openDeps, readCommittee, readServiceKey } from './deps.ts';
 export type { ChainSettings, IntentSigner, OperationsDeps, WalletSettings } from './operations/context.ts';
+export type { HaltLiftOutcome, HaltLiftRequest } from './operations/halt-lifts.ts';
 export type { InflowView } from './operations/inflows.ts';
 export type { CustodyPort, OwnAddress } from './operations/ports.ts';
 export type { BooksAtCursor } from './operations/proof.ts';
+export type { ReconciliationState } from './operations/reconciliation/state.ts';
 export type { SweepView } from './operations/sweeps.ts';
 export { type OperationsConfig, operationsConfigSchema, serviceKeySchema } from './worker-config.ts';
 
@@ -34,6 +45,20 @@ export interface TreasuryOperations {
   declareHouseFloat(options: { chain: string; txId: string; index: number }): Promise<void>;
   sweeps(walletId: string): Promise<readonly SweepView[]>;
   booksAtCursor(): Promise<readonly BooksAtCursor[]>;
+  /** The last run of each chain and the breaks that stand; read only. */
+  reconciliation(): Promise<readonly ReconciliationState[]>;
+  /** @throws CASE_UNKNOWN */
+  caseRecord(id: string): Promise<CaseRecord>;
+  /** @throws CASE_UNKNOWN, CASE_OWNER_UNKNOWN, INFRA_CASE_NOT_OPEN */
+  workOnCase(options: { readonly id: string; readonly by: string } & CaseAction): Promise<CaseRecord>;
+  /** @throws HALT_UNKNOWN, POLICY_APPROVAL_REFUSED */
+  haltLiftRequest(ask: {
+    readonly scope: string;
+    readonly approver: string;
+    readonly reason: string;
+  }): Promise<HaltLiftRequest>;
+  /** @throws HALT_UNKNOWN, POLICY_APPROVAL_REFUSED */
+  submitHaltLift(said: HaltLift & { readonly scope: string }): Promise<HaltLiftOutcome>;
   /** What waits for a person and what stands still until then; read only. */
   incidents(): Promise<{ readonly cases: readonly IncidentCase[]; readonly halts: readonly Halt[] }>;
 }
@@ -58,6 +83,11 @@ export function createOperations(deps: OperationsDeps): AllOperations {
     declareHouseFloat: (options) => declareHouseFloat(deps, options),
     sweeps: (walletId) => sweeps(deps, walletId),
     booksAtCursor: () => booksAtCursor(deps),
+    reconciliation: () => reconciliationState(deps),
+    caseRecord: (id) => caseRecord(deps, id),
+    workOnCase: (options) => workOnCase(deps, options),
+    haltLiftRequest: (ask) => haltLiftRequest(deps, ask),
+    submitHaltLift: (said) => submitHaltLift(deps, said),
     incidents: async () => ({ cases: await openCases(deps.pool), halts: await listHalts(deps.pool) }),
   };
 }

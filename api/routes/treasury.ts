@@ -37,19 +37,6 @@ const booksView = z.object({
   suspense: signedUnits,
 });
 
-const caseView = z.object({
-  id: z.string(),
-  kind: z.string(),
-  subject: z.string(),
-  details: z.unknown(),
-  openedAt: z.number().int().describe('milliseconds since 1970'),
-});
-const haltView = z.object({
-  scope: z.string().describe('chain:<chain id> or wallet:<wallet id>'),
-  reason: z.string(),
-  setAt: z.number().int().describe('milliseconds since 1970'),
-});
-
 export function treasuryRoutes(
   operations: TreasuryOperations,
   authenticate: Authenticate,
@@ -116,27 +103,6 @@ export function treasuryRoutes(
       handler: async (request) => {
         requireRole(authenticate(request), readers);
         return { books: [...(await operations.booksAtCursor())] };
-      },
-    });
-    app.route({
-      method: 'GET',
-      url: '/v1/cases',
-      schema: {
-        operationId: 'cases',
-        summary:
-          'Open cases, which a person must decide, and halts, under which a chain or wallet stands still',
-        response: {
-          200: z.object({ cases: z.array(caseView), halts: z.array(haltView) }),
-          ...s.problems,
-        },
-      },
-      handler: async (request) => {
-        requireRole(authenticate(request), readers);
-        const { cases, halts } = await operations.incidents();
-        return {
-          cases: cases.map((each) => ({ ...each, openedAt: each.openedAt.getTime() })),
-          halts: halts.map((each) => ({ ...each, setAt: each.setAt.getTime() })),
-        };
       },
     });
     done();

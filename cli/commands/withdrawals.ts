@@ -1,15 +1,13 @@
 /** `withdrawals`, `approve` and `reject`. */
-import { readFileSync } from 'node:fs';
-import { errorsOf, messageOf } from '#core/errors';
+import { errorsOf } from '#core/errors';
 import { statementChallenge } from '#policies';
-import type { Assertion } from '#policies/contract';
 import type { ApprovalRequest, WithdrawalView } from '#workflows/contract';
-import { SoftwarePasskey, softwarePasskeyFileSchema } from '../../infra/dev/software-passkey.ts';
 import { readAssets, type ShowAmount } from '../assets.ts';
 import { type Connection, call } from '../client.ts';
 import { cliErrors } from '../contract.ts';
 import { formatTable, formatTime } from '../format.ts';
 import type { Output } from '../output.ts';
+import { assertionBy, readPasskey } from '../passkey.ts';
 
 const fail = errorsOf(cliErrors);
 
@@ -63,20 +61,6 @@ export async function showWithdrawals(
   output.show(answer, answer.withdrawals.length === 0 ? 'no withdrawals' : formatTable(rows));
 }
 
-function readPasskey(file: string): { person: string; passkey: SoftwarePasskey } {
-  try {
-    const content = softwarePasskeyFileSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
-    return { person: content.person, passkey: SoftwarePasskey.fromFile(content) };
-  } catch (error) {
-    throw fail(
-      'CLI_FILE_INVALID',
-      `${file} is not a development passkey: ${messageOf(error)}`,
-      { file },
-      error,
-    );
-  }
-}
-
 /**
  * Signs the statement the api gives with a development passkey and sends it. The challenge is computed here from the
  * statement and compared with the api's: what is shown is what is signed.
@@ -107,8 +91,7 @@ export async function decide(
       'CLI_CERTIFICATE_FALSE',
       'the api asks to sign something else than it shows; nothing was signed',
     );
-  const signed = passkey.assert(challenge).response;
-  const assertion: Assertion = { credentialId: passkey.credentialId.toString('base64url'), ...signed };
+  const assertion = assertionBy(passkey, challenge);
   const view = await call<WithdrawalView>(connection, 'POST', `${pathOf(options.id)}/approvals`, {
     ...ask,
     notAfter: about.notAfter,

@@ -137,7 +137,17 @@ test('open cases and halts are shown to those who watch, not to the trading serv
     }),
   });
   expect((await server.inject({ url: '/v1/cases', headers: as('auditor') })).json()).toEqual({
-    cases: [{ id: 'case_1', kind: 'reorg', subject: 'dep_1', details: { units: '5' }, openedAt: 1_000 }],
+    cases: [
+      {
+        id: 'case_1',
+        kind: 'reorg',
+        subject: 'dep_1',
+        details: { units: '5' },
+        openedAt: 1_000,
+        ageMs: 5,
+        owner: null,
+      },
+    ],
     halts: [{ scope: 'chain:eip155:31337', reason: 'a credited deposit left the chain', setAt: 1_000 }],
   });
   expect((await server.inject({ url: '/v1/cases', headers: as('trading') })).statusCode).toBe(403);

@@ -48,13 +48,15 @@ CREATE INDEX sweep_address ON operations.sweep (wallet_id, path);
 
 -- One person's signed wish that a halt be lifted; the second different person lifts it.
 CREATE TABLE operations.halt_lift (
-  scope      text NOT NULL,
+  scope        text NOT NULL,
   -- The halt it is about, and no later one of the same scope.
-  set_at_ms  bigint NOT NULL,
-  approver   text NOT NULL,
-  document   jsonb NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (scope, set_at_ms, approver)
+  set_at_ms    bigint NOT NULL,
+  approver     text NOT NULL,
+  -- A person whose signature has lapsed signs anew.
+  not_after_ms bigint NOT NULL,
+  document     jsonb NOT NULL,
+  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (scope, set_at_ms, approver, not_after_ms)
 );
 CREATE TRIGGER halt_lift_append_only BEFORE UPDATE OR DELETE ON operations.halt_lift
   FOR EACH ROW EXECUTE FUNCTION operations.append_only();
