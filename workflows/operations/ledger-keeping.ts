@@ -6,33 +6,21 @@ import { isStrongroomError } from '#core/errors';
 import { newId } from '#core/ids';
 import { openCase, setHalt } from '#infra/cases';
 import { inTransaction } from '#infra/db';
-import { type LedgerProblem, reconcile } from '#ledger/contract';
-import { openHouseAccounts } from './accounts.ts';
-import { knownAssets, type OperationsDeps } from './context.ts';
+import type { LedgerProblem } from '#ledger/contract';
+import type { OperationsDeps } from './context.ts';
 import { haltScopes } from './halts.ts';
-import { mirrorsOf, owedQuantity } from './reconciliation/owed.ts';
 
 /** Problems a case tells of; a person looks with `verify` for the rest. */
 const problemsToldMax = 20;
 
 /** Chores, in order; each is safe to run twice and at once. */
-const chores: readonly ((deps: OperationsDeps) => Promise<unknown>)[] = [openHouseAccounts];
+const chores: readonly ((deps: OperationsDeps) => Promise<unknown>)[] = [
+  // At most a batch of them; the next look takes the rest.
+  (deps) => deps.ledger.expireDue(),
+];
 
 export async function keepLedger(deps: OperationsDeps): Promise<void> {
   for (const chore of chores) await chore(deps);
-}
-
-async function owedProblems(deps: OperationsDeps): Promise<readonly LedgerProblem[]> {
-  return await inTransaction(deps.pool, async (tx) => {
-    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-    const problems: LedgerProblem[] = [];
-    for (const asset of knownAssets(deps)) {
-      const owed = await owedQuantity(deps, tx, asset, await mirrorsOf(deps, tx, asset));
-      for (const { problem } of reconcile({ quantities: [owed], payments: [], strays: [] }).breaks)
-        problems.push({ check: 'zero-sum', place: asset, problem });
-    }
-    return problems;
-  });
 }
 
 async function haltLedger(deps: OperationsDeps, problems: readonly LedgerProblem[]): Promise<void> {
@@ -51,14 +39,14 @@ async function haltLedger(deps: OperationsDeps, problems: readonly LedgerProblem
 }
 
 /**
- * Whether the books are true: at every look that mirrors and obligations agree per asset, at a deep one everything that
- * `ledger.verify` proves from the journal. Returns how many problems there are; any stops all payments.
+ * Whether the books are true: at every look the totals and the head, at a deep one everything that `ledger.verify` proves
+ * from the journal. Returns how many problems there are; any stops all payments.
  */
 export async function checkBooks(
   deps: OperationsDeps,
   { isDeep }: { readonly isDeep: boolean },
 ): Promise<{ readonly problems: number }> {
-  const problems = [...(await owedProblems(deps)), ...(isDeep ? (await deps.ledger.verify()).problems : [])];
+  const { problems } = isDeep ? await deps.ledger.verify() : await deps.ledger.verifyTotals();
   if (problems.length > 0) await haltLedger(deps, problems);
   return { problems: problems.length };
 }
