@@ -40,11 +40,9 @@ interface Submission {
   readonly reject: (error: unknown) => void;
 }
 
+/** Only an answer of the server has a severity; a socket's `EPIPE` looks like a SQLSTATE otherwise. */
 const sqlStateOf = (error: unknown): string | undefined =>
-  error instanceof Error &&
-  'code' in error &&
-  typeof error.code === 'string' &&
-  /^[0-9A-Z]{5}$/.test(error.code)
+  error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string'
     ? error.code
     : undefined;
 /** Class 57P: the server ends the session; class 08: the connection failed; 40003: completion unknown. */

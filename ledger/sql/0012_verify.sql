@@ -59,11 +59,11 @@ BEGIN
     SELECT 'chain', 'head', 'is not the newest batch and the newest account'
       FROM (SELECT count(*) AS heads FROM ledger.head) AS number_of
       LEFT JOIN ledger.head AS h ON true
-      LEFT JOIN LATERAL (SELECT b.no, b.last_seq, b.hash FROM ledger.batch AS b ORDER BY b.no DESC LIMIT 1) AS newest ON true
+      LEFT JOIN LATERAL (SELECT b.no, b.last_seq, b.recorded_ms, b.hash FROM ledger.batch AS b ORDER BY b.no DESC LIMIT 1) AS newest ON true
       LEFT JOIN LATERAL (SELECT a.id, a.hash FROM ledger.account AS a ORDER BY a.id DESC LIMIT 1) AS last ON true
      WHERE heads <> 1
-        OR (h.batch_no, h.last_seq, h.hash, h.accounts, h.accounts_hash) IS DISTINCT FROM
-           (coalesce(newest.no, 0), coalesce(newest.last_seq, 0), coalesce(newest.hash, sha256('strongroom/ledger/v1'::bytea)),
+        OR (h.batch_no, h.last_seq, h.recorded_ms, h.hash, h.accounts, h.accounts_hash) IS DISTINCT FROM
+           (coalesce(newest.no, 0), coalesce(newest.last_seq, 0), coalesce(newest.recorded_ms, 0), coalesce(newest.hash, sha256('strongroom/ledger/v1'::bytea)),
             coalesce(last.id, 0), coalesce(last.hash, sha256('strongroom/ledger/accounts/v1'::bytea)));
 END $$;
 

@@ -1,6 +1,7 @@
 /** Short names for ledger tests. */
 import { derivedId, type Id } from '#core/ids';
 import { amount, assetId } from '#core/money';
+import type { Queryable } from '#infra/db';
 import type { AccountPath, MoveCommand, TransferCommand } from '#ledger/contract';
 
 export const ether = assetId('eip155:31337/slip44:60');
@@ -55,3 +56,40 @@ export const voidPending = (pendingId: Id<'tr'>): TransferCommand => ({
   code: 'withdrawal-released',
   reference: 'test',
 });
+
+export const expirePending = (pendingId: Id<'tr'>): TransferCommand => ({
+  id: freshId(),
+  kind: 'expire-pending',
+  pendingId,
+  code: 'hold-expired',
+  reference: 'test',
+});
+
+const accountStatus =
+  (kind: 'close-account' | 'reopen-account') =>
+  (account: AccountPath, asset = ether): TransferCommand => ({
+    id: freshId(),
+    kind,
+    account,
+    asset,
+    code: 'account-status',
+    reference: 'test',
+  });
+export const closeAccount = accountStatus('close-account');
+export const reopenAccount = accountStatus('reopen-account');
+
+/** The ledger behind `queryable` with another clock: what asks for `apply_batch` gets `apply_batch_at`. */
+export function atClock(queryable: Queryable, nowMs: () => number): Queryable {
+  type Statement = { readonly name: string; readonly text: string; readonly values: unknown[] };
+  const run = queryable.query.bind(queryable) as (statement: Statement) => unknown;
+  const query = (statement: Statement): unknown => {
+    const call = 'ledger.apply_batch(';
+    if (!statement.text.includes(call)) return run(statement);
+    return run({
+      name: `${statement.name}-at`,
+      text: statement.text.replace(call, `ledger.apply_batch_at($${statement.values.length + 1}, `),
+      values: [...statement.values, nowMs()],
+    });
+  };
+  return { query: query as Queryable['query'] };
+}

@@ -30,3 +30,16 @@ export async function databaseForThisFile(options: { readonly migrated?: boolean
   suite.pathname = `/${name}`;
   return suite.href;
 }
+
+/** A session of the superuser in the database of `connectionString`, ended with the test file. */
+export async function superuserOf(connectionString: string): Promise<pg.Client> {
+  const { adminUrl = '' } = await askForServer('cluster');
+  const admin = new URL(adminUrl);
+  admin.pathname = new URL(connectionString).pathname;
+  const client = new pg.Client({ connectionString: admin.href });
+  await client.connect();
+  afterAll(async () => {
+    await client.end();
+  });
+  return client;
+}
