@@ -21,6 +21,7 @@ export const idPrefixes = {
   dep: 'deposit',
   int: 'intent',
   key: 'key',
+  reb: 'rebalance (a move between tiers)',
   ses: 'MPC session',
   swp: 'sweep',
   tr: 'ledger transfer',
