@@ -6,10 +6,11 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { invariant, messageOf } from '#core/errors';
 import { chainId } from '#core/money';
-import { createCustody } from '#custody';
-import type { Custody } from '#custody/contract';
+import { createCustody, createHeadWitnesses } from '#custody';
+import type { CommitteeFile, Custody } from '#custody/contract';
 import type { Logger } from '#infra/log';
 import { migrate } from '#infra/migrations';
+import { exportHead, openHeadKey } from '#ledger';
 import {
   createChainActivities,
   createDecisionActivities,
@@ -43,6 +44,23 @@ export interface RunningWorker {
   readonly failed: Promise<never>;
 }
 
+/** Undefined for a worker without the ledger's key. @throws LEDGER_HEAD_KEY_INVALID */
+function headExport(
+  config: WorkerConfig,
+  committee: CommitteeFile,
+  { pool, clock, random }: OperationsDeps,
+): { exportHead(): Promise<unknown>; close(): void } | undefined {
+  if (config.ledgerKeyFile === undefined) return undefined;
+  const key = openHeadKey(config.ledgerKeyFile);
+  const witnesses = createHeadWitnesses({ committee, random });
+  return {
+    exportHead: () => exportHead({ pool, key, witnesses, clock }),
+    close: () => {
+      witnesses.close();
+    },
+  };
+}
+
 function openWithCustody(config: WorkerConfig, log: Logger): OpenedDeps & { custody: Custody } {
   const committee = readCommittee(config.committeeFile);
   let custody: Custody | undefined;
@@ -62,7 +80,16 @@ function openWithCustody(config: WorkerConfig, log: Logger): OpenedDeps & { cust
     },
   });
   invariant(custody !== undefined, 'custody was not made');
-  return { ...opened, custody };
+  const exported = headExport(config, committee, opened.deps);
+  return {
+    ...opened,
+    deps: { ...opened.deps, ...(exported === undefined ? {} : { exportHead: exported.exportHead }) },
+    custody,
+    close: async () => {
+      exported?.close();
+      await opened.close();
+    },
+  };
 }
 
 /** Repeats until it works or the worker is told to stop: at a start of everything the others may come up later. */

@@ -65,6 +65,8 @@ export const workerConfigSchema = operationsConfigSchema.extend({
   temporalAddress: z.string().min(1),
   temporalNamespace: z.string().min(1).default('strongroom'),
   sweepKey: serviceKeySchema,
+  /** The ledger's own Ed25519 key (PKCS#8 PEM); with it heads are signed and handed to the co-signers. */
+  ledgerKeyFile: z.string().min(1).optional(),
   /** Keeps bundled workflow definitions between starts. */
   bundleCacheFolder: z.string().min(1).optional(),
   host: z.string().default('127.0.0.1'),

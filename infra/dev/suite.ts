@@ -138,6 +138,7 @@ export function workerProcess(settings: SuiteSettings): SuiteProcess {
       temporalAddress: addresses.temporalAddress,
       temporalNamespace: addresses.temporalNamespace,
       sweepKey: serviceKey(files, 'sweeper'),
+      ledgerKeyFile: files.ledgerKeyFile,
       host,
       healthPort: addresses.workerHealthPort,
       intervals,

@@ -112,7 +112,7 @@ test('a case is given to a person, noted and closed, with who did it; an auditor
   const listed = await ask('auditor', 'GET', '/v1/cases');
   expect(listed.json()).toMatchObject({ cases: [{ id, owner: 'ana' }] });
   await act({ action: 'note', note: 'asked the node' });
-  const closed = (await act({ action: 'close', resolution: 'a wrong figure in a test' })).json();
+  const closed = (await act({ action: 'close', resolution: 'a wrong figure in a test' })).json<object>();
   expect(closed).toMatchObject({ closed: { by: 'treasury-desk', resolution: 'a wrong figure in a test' } });
   expect((await act({ action: 'note', note: 'late' })).json()).toMatchObject({ code: 'INFRA_CASE_NOT_OPEN' });
   const { history } = (await ask('auditor', 'GET', `/v1/cases/${id}`)).json<{

@@ -13,7 +13,7 @@ import { definitionsPath } from '../../workflows/bundle.ts';
 
 const folder = path.join(import.meta.dirname, 'histories');
 const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
-const kinds = ['batch', 'batcher', 'chainWatcher', 'sweep', 'sweeper', 'withdrawal'];
+const kinds = ['batch', 'batcher', 'chainWatcher', 'ledgerKeeper', 'sweep', 'sweeper', 'withdrawal'];
 
 interface Recorded {
   readonly workflowId: string;
