@@ -2,7 +2,8 @@
  * Group commit: many callers, one batch, one commit. What is submitted while a batch is on its way is written with the next
  * one, so that batches grow with the load and an idle ledger answers at once; no timer decides.
  *
- * Submissions are written in the order they came in, each whole and in one batch.
+ * A submission is written whole, in one batch and in its order. One that was made after another had resolved comes after it;
+ * of two that are under way at once either may come first.
  */
 import { setImmediate } from 'node:timers/promises';
 import { errorsOf } from '#core/errors';
@@ -18,6 +19,10 @@ const fail = errorsOf(ledgerErrors);
 const groupCommandsMax = 2_000;
 /** Twenty-five full batches, a second of work or more. A command takes about 1 KB, so 50 MB. */
 const queuedCommandsMax = 50_000;
+/** The second is read and checked by PostgreSQL while the first is written; the ledger's one lock leaves a third no use. */
+const groupsOnTheWayMax = 2;
+/** With less in the queue it is better to wait for the group that is on its way: its callers make the next one larger. */
+const overlapCommandsMin = 500;
 /** A batch that lost against a concurrent use of its ids, or whose ids of accounts were outdated, runs again. */
 const attemptsMax = 5;
 
@@ -79,7 +84,8 @@ export function createLedgerWriter(pool: Pool, options: WriterOptions = {}): Led
   const ids = createAccountIds();
   let queue: Submission[] = [];
   let queuedCommands = 0;
-  let isWriting = false;
+  let groupsOnTheWay = 0;
+  let isStarting = false;
 
   function takeGroup(): Submission[] {
     let count = 0;
@@ -93,7 +99,7 @@ export function createLedgerWriter(pool: Pool, options: WriterOptions = {}): Led
     return group;
   }
 
-  async function writeGroup(group: readonly Submission[]): Promise<void> {
+  async function write(group: readonly Submission[]): Promise<void> {
     try {
       const results = await applyAgain(
         pool,
@@ -106,19 +112,29 @@ export function createLedgerWriter(pool: Pool, options: WriterOptions = {}): Led
         at += commands.length;
       }
     } catch (error) {
-      const refused = !leavesOutcomeOpen(sqlStateOf(error)) && group.length > 1;
-      // PostgreSQL refused the batch as a whole; one submission must not take the others with it.
-      if (refused) for (const one of group) await writeGroup([one]);
+      // PostgreSQL refused the group as a whole: one submission must not take the others with it.
+      if (group.length > 1 && !leavesOutcomeOpen(sqlStateOf(error)))
+        for (const submission of group) await write([submission]);
       else for (const { reject } of group) reject(error);
     }
   }
 
-  async function writeAll(): Promise<void> {
-    isWriting = true;
+  async function start(): Promise<void> {
+    if (isStarting) return;
+    isStarting = true;
     // One turn of the event loop, so that what arrives together is written together.
     await setImmediate();
-    while (queue.length > 0) await writeGroup(takeGroup());
-    isWriting = false;
+    isStarting = false;
+    while (
+      queue.length > 0 &&
+      (groupsOnTheWay === 0 || (groupsOnTheWay < groupsOnTheWayMax && queuedCommands >= overlapCommandsMin))
+    ) {
+      groupsOnTheWay++;
+      void write(takeGroup()).finally(() => {
+        groupsOnTheWay--;
+        void start();
+      });
+    }
   }
 
   return {
@@ -136,7 +152,7 @@ export function createLedgerWriter(pool: Pool, options: WriterOptions = {}): Led
       return await new Promise((resolve, reject) => {
         queue.push({ commands, resolve, reject });
         queuedCommands += commands.length;
-        if (!isWriting) void writeAll();
+        void start();
       });
     },
   };
