@@ -232,26 +232,57 @@ CREATE TRIGGER balance_opened_empty AFTER INSERT ON ledger.balance
 
 -- ---------------------------------------------------------------- partitions
 
--- Partition p holds seq p * 2,000,000 + 1 to (p + 1) * 2,000,000: about 0.7 GB with its indexes, small enough to vacuum,
--- back up or move alone.
-CREATE FUNCTION ledger.add_partition(p bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Rows of one partition. See docs/decisions/0019-ledger-operations.md for the figures.
+CREATE FUNCTION ledger.partition_rows() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 10000000;
+
+CREATE VIEW ledger.transfer_partition AS
+  SELECT c.oid::regclass AS partition, c.relname::text AS name, (bound[1])::bigint AS first_seq, (bound[2])::bigint - 1 AS last_seq
+    FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+   CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(\d+)''\) TO \(''(\d+)''\)') AS bound
+   WHERE i.inhparent = 'ledger.transfer'::regclass AND bound IS NOT NULL;
+
+-- A table like the journal that is no part of it yet. Attaching one later lets readers and writers go on; CREATE TABLE ...
+-- PARTITION OF would lock them all out. A row never changes, so its page is frozen when it is first vacuumed, and never again
+-- written; a tenth of a partition at a time.
+CREATE FUNCTION ledger.make_partition_table(p_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  EXECUTE format('CREATE TABLE ledger.transfer_p%s PARTITION OF ledger.transfer FOR VALUES FROM (%s) TO (%s)',
-    p, p * 2000000 + 1, (p + 1) * 2000000 + 1);
-  EXECUTE format('CREATE TRIGGER transfer_no_truncate BEFORE TRUNCATE ON ledger.transfer_p%s
-    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', p);
-  EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON ledger.transfer_p%s FROM CURRENT_USER', p);
+  EXECUTE format('CREATE TABLE ledger.%I (LIKE ledger.transfer INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)
+    WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = %s)',
+    p_name, ledger.partition_rows() / 10);
+  EXECUTE format('CREATE TRIGGER transfer_no_truncate BEFORE TRUNCATE ON ledger.%I
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', p_name);
+  EXECUTE format('REVOKE ALL ON ledger.%I FROM PUBLIC', p_name);
+  EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON ledger.%I FROM CURRENT_USER', p_name);
 END $$;
-SELECT ledger.add_partition(p) FROM generate_series(0, 3) AS p;
+
 -- Takes what no partition was made for yet, so that a forgotten partition never stops money.
-CREATE TABLE ledger.transfer_rest PARTITION OF ledger.transfer DEFAULT;
-CREATE TRIGGER transfer_no_truncate BEFORE TRUNCATE ON ledger.transfer_rest
-  FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+SELECT ledger.make_partition_table('transfer_rest');
+ALTER TABLE ledger.transfer ATTACH PARTITION ledger.transfer_rest DEFAULT;
+
+-- Also past those that were detached and kept.
+CREATE FUNCTION ledger.next_partition_name() RETURNS text LANGUAGE sql SET search_path = pg_catalog, pg_temp RETURN
+  'transfer_p' || (SELECT coalesce(max(substring(relname FROM '^transfer_p([0-9]+)$')::bigint), -1) + 1
+                     FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r');
+
+-- After the last one there is.
+CREATE FUNCTION ledger.add_partition() RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_first bigint := (SELECT coalesce(max(last_seq), 0) + 1 FROM ledger.transfer_partition);
+  v_name text := ledger.next_partition_name();
+BEGIN
+  PERFORM ledger.make_partition_table(v_name);
+  EXECUTE format('ALTER TABLE ledger.transfer ATTACH PARTITION ledger.%I FOR VALUES FROM (%s) TO (%s)',
+    v_name, v_first, v_first + ledger.partition_rows());
+  RETURN v_name;
+END $$;
+SELECT ledger.add_partition() FROM generate_series(1, 2);
 
 REVOKE ALL ON SCHEMA ledger FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA ledger FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 -- Also from the owner, as whom apply_batch runs: journal, ids, batches and accounts are only ever added to.
-REVOKE UPDATE, DELETE, TRUNCATE ON ledger.transfer, ledger.transfer_rest, ledger.transfer_id, ledger.batch, ledger.account,
+REVOKE UPDATE, DELETE, TRUNCATE ON ledger.transfer, ledger.transfer_id, ledger.batch, ledger.account,
   ledger.asset FROM CURRENT_USER;
 REVOKE DELETE, TRUNCATE ON ledger.balance, ledger.pending, ledger.head FROM CURRENT_USER;

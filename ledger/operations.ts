@@ -1,0 +1,46 @@
+/** Keeps partitions of the journal ready ahead of the writers. */
+import type { Pool } from '#infra/db';
+
+/**
+ * Whole partitions that are empty and ready: 40 million transfers, or half an hour at the highest rate measured. More than what
+ * is written while something long (a dump) holds locks that make the calls in between fail.
+ */
+export const partitionsAhead = 4;
+
+export interface PartitionChange {
+  /** A table of the schema `ledger`. */
+  readonly partition: string;
+  /**
+   * `added`: an empty one. `rest-attached`: transfers had found none, and the table that took them became one.
+   * `sealed`: it is full, and vacuum is told to freeze what is left of it.
+   */
+  readonly action: 'added' | 'rest-attached' | 'sealed';
+}
+export type PartitionsOutcome =
+  | { readonly state: 'done'; readonly changes: readonly PartitionChange[] }
+  /** Somebody reads or copies the whole journal: nothing was changed, the next call will. */
+  | { readonly state: 'busy' };
+
+const lockNotAvailable = '55P03';
+
+/**
+ * Safe to call from any process at any time: writers wait for it a tenth of a second at most, but for the rare case that
+ * transfers had found no partition (docs/operations/ledger.md).
+ * @param ahead 1 to 64
+ */
+export async function ensurePartitions(
+  pool: Pick<Pool, 'query'>,
+  ahead = partitionsAhead,
+): Promise<PartitionsOutcome> {
+  try {
+    const { rows } = await pool.query<PartitionChange>(
+      'SELECT partition, action FROM ledger.ensure_partitions($1)',
+      [ahead],
+    );
+    return { state: 'done', changes: rows };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === lockNotAvailable)
+      return { state: 'busy' };
+    throw error;
+  }
+}
