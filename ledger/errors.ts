@@ -78,6 +78,21 @@ export const ledgerErrors = {
     why: 'An adjustment has no approval of a second person, or differs from what was approved.',
     whatToDo: 'Have another person approve it, unchanged.',
   },
+  LEDGER_ADJUSTMENT_INVALID: {
+    kind: 'invalid',
+    why: 'An adjustment has no reason or no legs, a leg that no transfer can be, or corrects a transfer that does not exist.',
+    whatToDo: 'Correct what the message names; nothing was proposed.',
+  },
+  LEDGER_ADJUSTMENT_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No adjustment with this content was proposed.',
+    whatToDo: 'List the adjustments and use an id from there; a changed proposal has another id.',
+  },
+  LEDGER_ADJUSTMENT_SAME_PERSON: {
+    kind: 'forbidden',
+    why: 'The person who proposed an adjustment cannot approve it.',
+    whatToDo: 'Ask another person.',
+  },
   LEDGER_WRITER_BUSY: {
     kind: 'limited',
     why: 'More transfers wait to be written than the writer queues.',

@@ -28,6 +28,7 @@ import { balances, totals, transfersByReference } from './reads.ts';
 import { advanceStream, streamPosition } from './streams.ts';
 import { createLedgerWriter, type WriterOptions } from './writer.ts';
 
+export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { verifyHeads } from './head-check.ts';
 export { exportHead, type HeadExport } from './head-export.ts';
 export { openHeadKey } from './head-key.ts';

@@ -1,0 +1,222 @@
+/**
+ * Corrections by hand. One person proposes, another approves, and then it is booked, once: as new transfers whose reference
+ * is the hash of all that was agreed to. The database refuses an adjustment that no second person approved; that it was
+ * these people is for the caller to check, and what proves it is stored as evidence.
+ */
+import type { JsonValue, Sha256 } from '#core/canonical-json';
+import { errorsOf, invariant, StrongroomError } from '#core/errors';
+import { uuidOf } from '#core/ids';
+import { amount, assetId, isZero, parseUnits } from '#core/money';
+import { inTransaction, type Pool, type Queryable, type Tx } from '#infra/db';
+import {
+  type AdjustmentContent,
+  accountKind,
+  adjustment,
+  adjustmentHash,
+  ledgerErrors,
+  type TransferCommand,
+} from './contract.ts';
+import { accountPath } from './rows.ts';
+
+const fail = errorsOf(ledgerErrors);
+
+/** What a person reads before signing; more is an import, not a correction. */
+export const adjustmentLegsMax = 20;
+export const adjustmentReasonCharsMax = 1_000;
+/** A page; people propose a few a day. */
+export const adjustmentsListedMax = 200;
+
+export interface Adjustment extends AdjustmentContent {
+  /** {@link adjustmentHash} of the content; also the reference of its transfers. */
+  readonly id: Sha256;
+  readonly proposedAt: Date;
+  /** Oldest first. */
+  readonly approvedBy: readonly string[];
+  readonly booked: boolean;
+}
+export interface BookingOutcome {
+  readonly adjustment: Adjustment;
+  /** Why it could not be booked although it is approved; it stays approved, and booking can be tried again. */
+  readonly refused?: StrongroomError;
+}
+/** Who did it, and what proves that: stored as it is, read by auditors. */
+export interface Approver {
+  readonly person: string;
+  readonly evidence: JsonValue;
+}
+export interface Adjustments {
+  /**
+   * The same content again is the same proposal.
+   * @throws LEDGER_ADJUSTMENT_INVALID, LEDGER_UNKNOWN_ACCOUNT, LEDGER_ACCOUNT_PATH_INVALID
+   */
+  propose(content: AdjustmentContent, evidence: JsonValue): Promise<Adjustment>;
+  /**
+   * Stores the approval, then books. Safe to repeat.
+   * @throws LEDGER_ADJUSTMENT_UNKNOWN, LEDGER_ADJUSTMENT_SAME_PERSON
+   */
+  approve(id: Sha256, approver: Approver): Promise<BookingOutcome>;
+  /** Books what is approved: after {@link BookingOutcome.refused}, or a crash between the two. @throws LEDGER_ADJUSTMENT_UNKNOWN */
+  book(id: Sha256): Promise<BookingOutcome>;
+  /** @throws LEDGER_ADJUSTMENT_UNKNOWN */
+  read(id: Sha256): Promise<Adjustment>;
+  /** Newest first. */
+  list(filter?: { readonly open?: boolean }): Promise<Adjustment[]>;
+}
+
+interface Row {
+  readonly content: Sha256;
+  readonly reason: string;
+  readonly corrects: string | null;
+  readonly proposed_by: string;
+  readonly proposed_at: Date;
+  readonly approved_by: string[];
+  readonly booked: boolean;
+  readonly legs: readonly Readonly<Record<'debit' | 'credit' | 'asset' | 'units', string>>[];
+}
+
+/** One row per adjustment. `$1`: only this one; `$2`: only those not booked. */
+const adjustmentsSql = `
+  SELECT j.content, j.reason, j.corrects, j.proposed_by, j.proposed_at,
+         ARRAY(SELECT v.person FROM ledger.adjustment_approval AS v
+                WHERE v.adjustment = min(j.id::text)::uuid ORDER BY v.approved_at, v.person) AS approved_by,
+         bool_and(i.id IS NOT NULL) AS booked,
+         json_agg(json_build_object('debit', j.debit, 'credit', j.credit, 'asset', j.asset, 'units', j.amount::text)
+                  ORDER BY j.leg) AS legs
+    FROM ledger.adjustment AS j LEFT JOIN ledger.transfer_id AS i ON i.id = j.id
+   WHERE $1::text IS NULL OR j.content = $1
+   GROUP BY j.content, j.reason, j.corrects, j.proposed_by, j.proposed_at
+  HAVING NOT $2::boolean OR NOT bool_and(i.id IS NOT NULL)
+   ORDER BY j.proposed_at DESC, j.content LIMIT ${adjustmentsListedMax}`;
+
+async function list(queryable: Queryable, id: Sha256 | null, open: boolean): Promise<Adjustment[]> {
+  const { rows } = await queryable.query<Row>(adjustmentsSql, [id, open]);
+  return rows.map((row) => ({
+    id: row.content,
+    proposedBy: row.proposed_by,
+    reason: row.reason,
+    ...(row.corrects === null ? {} : { corrects: `tr_${row.corrects}` as const }),
+    legs: row.legs.map(({ debit, credit, asset, units }) => ({
+      debit: accountPath(debit),
+      credit: accountPath(credit),
+      amount: amount(assetId(asset), parseUnits(units)),
+    })),
+    proposedAt: row.proposed_at,
+    approvedBy: row.approved_by,
+    booked: row.booked,
+  }));
+}
+
+async function read(queryable: Queryable, id: Sha256): Promise<Adjustment> {
+  const [found] = await list(queryable, id, false);
+  if (found === undefined)
+    throw fail('LEDGER_ADJUSTMENT_UNKNOWN', `nobody proposed the adjustment ${id.slice(0, 80)}`);
+  return found;
+}
+
+function assertContent({ proposedBy, reason, legs }: AdjustmentContent): void {
+  const wrong = (what: string): StrongroomError => fail('LEDGER_ADJUSTMENT_INVALID', `an adjustment ${what}`);
+  if (proposedBy === '') throw wrong('is proposed by a person');
+  if (reason.trim() === '' || reason.length > adjustmentReasonCharsMax)
+    throw wrong(`has a reason of 1 to ${adjustmentReasonCharsMax} characters`);
+  if (legs.length < 1 || legs.length > adjustmentLegsMax)
+    throw wrong(`has 1 to ${adjustmentLegsMax} legs, this one ${legs.length}`);
+  for (const leg of legs) {
+    accountKind(leg.debit);
+    accountKind(leg.credit);
+    if (leg.debit === leg.credit || isZero(leg.amount))
+      throw wrong('moves more than zero between two accounts with each leg');
+  }
+}
+
+async function assertKnown(tx: Tx, { corrects, legs }: AdjustmentContent): Promise<void> {
+  const accounts = legs.flatMap((leg) => [leg.debit, leg.credit].map((path) => [path, leg.amount.asset]));
+  const { rows } = await tx.query<{ path: string; asset: string }>(
+    `SELECT path, asset FROM unnest($1::text[], $2::text[]) AS u (path, asset)
+     EXCEPT SELECT path, asset FROM ledger.account WHERE path = ANY ($1)`,
+    [accounts.map(([path]) => path), accounts.map(([, asset]) => asset)],
+  );
+  const [unknown] = rows;
+  if (unknown !== undefined)
+    throw fail('LEDGER_UNKNOWN_ACCOUNT', `${unknown.path} is not open for ${unknown.asset}`, {
+      account: unknown.path,
+    });
+  if (corrects === undefined) return;
+  const found = await tx.query('SELECT FROM ledger.transfer_id WHERE id = $1', [uuidOf(corrects)]);
+  if (found.rowCount !== 1)
+    throw fail('LEDGER_ADJUSTMENT_INVALID', `the journal has no transfer ${corrects} to correct`, {
+      corrects,
+    });
+}
+
+async function store(tx: Tx, content: AdjustmentContent, evidence: JsonValue): Promise<void> {
+  const { legs, reason, corrects, proposedBy } = content;
+  await tx.query(
+    `INSERT INTO ledger.adjustment (id, content, leg, debit, credit, asset, amount, reason, corrects, proposed_by, evidence)
+       SELECT u.id, $1, u.leg, u.debit, u.credit, u.asset, u.amount, $2, $3, $4, $5::jsonb
+         FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[], $10::numeric[])
+              WITH ORDINALITY AS u (id, debit, credit, asset, amount, leg)
+     ON CONFLICT DO NOTHING`,
+    [
+      adjustmentHash(content),
+      reason,
+      corrects === undefined ? null : uuidOf(corrects),
+      proposedBy,
+      JSON.stringify(evidence),
+      adjustment(content).map(({ id }) => uuidOf(id)),
+      legs.map(({ debit }) => debit),
+      legs.map(({ credit }) => credit),
+      legs.map(({ amount: { asset } }) => asset),
+      legs.map(({ amount: { units } }) => units.toString()),
+    ],
+  );
+}
+
+async function storeApproval(tx: Tx, id: Sha256, { person, evidence }: Approver): Promise<void> {
+  const { proposedBy } = await read(tx, id);
+  if (person === proposedBy)
+    throw fail('LEDGER_ADJUSTMENT_SAME_PERSON', `${person} proposed ${id} and so cannot approve it`, { id });
+  await tx.query(
+    `INSERT INTO ledger.adjustment_approval (adjustment, person, evidence)
+       SELECT id, $2, $3::jsonb FROM ledger.adjustment WHERE content = $1
+     ON CONFLICT DO NOTHING`,
+    [id, person, JSON.stringify(evidence)],
+  );
+}
+
+/** @param applyOrThrow the ledger's */
+export function createAdjustments(
+  pool: Pool,
+  applyOrThrow: (commands: readonly TransferCommand[], tx: Tx) => Promise<unknown>,
+): Adjustments {
+  const book = async (id: Sha256): Promise<BookingOutcome> => {
+    const proposed = await read(pool, id);
+    invariant(adjustmentHash(proposed) === id, 'an adjustment is what its id says', { id });
+    try {
+      await inTransaction(pool, async (tx) => await applyOrThrow(adjustment(proposed), tx));
+    } catch (error) {
+      // The books say no, which a person can change; anything else is not for a person to decide.
+      if (!(error instanceof StrongroomError) || !(error.code in ledgerErrors)) throw error;
+      return { adjustment: await read(pool, id), refused: error };
+    }
+    return { adjustment: await read(pool, id) };
+  };
+  return {
+    propose: async (content, evidence) => {
+      assertContent(content);
+      return await inTransaction(pool, async (tx) => {
+        await assertKnown(tx, content);
+        await store(tx, content, evidence);
+        return await read(tx, adjustmentHash(content));
+      });
+    },
+    approve: async (id, approver) => {
+      await inTransaction(pool, async (tx) => {
+        await storeApproval(tx, id, approver);
+      });
+      return await book(id);
+    },
+    book,
+    read: async (id) => await read(pool, id),
+    list: async ({ open = false } = {}) => await list(pool, null, open),
+  };
+}
