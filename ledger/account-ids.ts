@@ -20,13 +20,15 @@ export interface RegisterMark {
   readonly id: number;
   readonly hash: Buffer | null;
 }
+/** What was known together: the mark vouches for these ids, whatever is forgotten or learnt elsewhere meanwhile. */
+export interface KnownAccounts {
+  /** By {@link accountKey}; accounts that are not open are missing. */
+  readonly ids: ReadonlyMap<string, number>;
+  readonly mark: RegisterMark;
+}
 export interface AccountIds {
-  /** Ids by {@link accountKey}; accounts that are not open are missing. Asks the database for what is not known. */
-  resolve(
-    queryable: Queryable,
-    names: ReadonlyMap<string, AccountName>,
-  ): Promise<ReadonlyMap<string, number>>;
-  mark(): RegisterMark;
+  /** Asks the database for what is not known. */
+  resolve(queryable: Queryable, names: ReadonlyMap<string, AccountName>): Promise<KnownAccounts>;
   forget(): void;
 }
 
@@ -52,26 +54,31 @@ async function readIds(
   return rows;
 }
 
+interface Memory {
+  readonly ids: Map<string, number>;
+  mark: RegisterMark;
+}
+const emptyMemory = (): Memory => ({ ids: new Map(), mark: { id: 0, hash: null } });
+
 export function createAccountIds(): AccountIds {
-  const known = new Map<string, number>();
-  let mark: RegisterMark = { id: 0, hash: null };
+  let memory = emptyMemory();
   const forget = (): void => {
-    known.clear();
-    mark = { id: 0, hash: null };
+    memory = emptyMemory();
   };
   return {
     resolve: async (queryable, names) => {
-      if (known.size > accountsRememberedMax) forget();
-      const missing = [...names].flatMap(([key, name]) => (known.has(key) ? [] : [name]));
+      if (memory.ids.size > accountsRememberedMax) forget();
+      // Held on to: another batch may have everything forgotten while this one asks.
+      const used = memory;
+      const missing = [...names].flatMap(([key, name]) => (used.ids.has(key) ? [] : [name]));
       if (missing.length > 0)
         for (const { id, path, asset, hash } of await readIds(queryable, missing)) {
           const number = Number.parseInt(id, 10);
-          known.set(accountKey(path, asset), number);
-          if (number > mark.id) mark = { id: number, hash };
+          used.ids.set(accountKey(path, asset), number);
+          if (number > used.mark.id) used.mark = { id: number, hash };
         }
-      return known;
+      return { ids: used.ids, mark: used.mark };
     },
-    mark: () => mark,
     forget,
   };
 }

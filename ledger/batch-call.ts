@@ -143,14 +143,13 @@ export async function applyBatch(
   commands: readonly TransferCommand[],
   remembered?: AccountIds,
 ): Promise<TransferResult[]> {
-  const ids = remembered ?? createAccountIds();
-  const resolved = await ids.resolve(queryable, namesOf(commands));
+  const { ids, mark } = await (remembered ?? createAccountIds()).resolve(queryable, namesOf(commands));
   const { rows } = await queryable.query<ResultRow>({
     name: 'ledger-apply-batch',
     text: applySql,
-    values: columnsOf(commands, resolved, ids.mark()),
+    values: columnsOf(commands, ids, mark),
   });
-  return resultsOf(commands, rows, resolved);
+  return resultsOf(commands, rows, ids);
 }
 
 /** SQLSTATE of `ledger.apply_batch`: an account is not the one the caller remembers. */
