@@ -1,5 +1,6 @@
 /** Error codes of the ledger; the catalogue is exported through `./contract.ts`. */
 import type { ErrorCatalogue } from '#core/errors';
+import { historyErrors } from './history-errors.ts';
 import { liabilityErrors } from './liabilities/errors.ts';
 
 export const ledgerErrors = {
@@ -25,7 +26,7 @@ export const ledgerErrors = {
   },
   LEDGER_UNKNOWN_ACCOUNT: {
     kind: 'not_found',
-    why: 'A transfer names an account that was never opened for this asset.',
+    why: 'A transfer or a question names an account that was never opened for this asset.',
     whatToDo: 'Open the account first (openAccounts), or correct the path and asset.',
   },
   LEDGER_PENDING_NOT_FOUND: {
@@ -124,5 +125,6 @@ export const ledgerErrors = {
     whatToDo:
       'Stop everything that moves money, keep the database as it is, and compare the batches named in details.problems.',
   },
+  ...historyErrors,
   ...liabilityErrors,
 } as const satisfies ErrorCatalogue;

@@ -29,9 +29,18 @@ import { advanceStream, streamPosition } from './streams.ts';
 import { createLedgerWriter, type WriterOptions } from './writer.ts';
 
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
+export { type EventsQuery, followEvents, readEvents } from './events.ts';
+export { type ExportFormat, exportFormats, exportJournal, exportStatement } from './export.ts';
 export { verifyHeads } from './head-check.ts';
 export { exportHead, type HeadExport } from './head-export.ts';
 export { openHeadKey } from './head-key.ts';
+export { type AsOf, type BalanceAt, balanceAt } from './history.ts';
+export {
+  type StatementLine,
+  type StatementPage,
+  statementLinesMax,
+  statementPage,
+} from './statements.ts';
 
 /** Holds ended by one call; the keeper calls again while there are more. */
 export const expiriesPerCallMax = 1_000;

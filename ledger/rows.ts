@@ -4,6 +4,7 @@ import { amount, assetId, parseUnits } from '#core/money';
 import {
   type AccountBalance,
   type AccountPath,
+  type AccountRef,
   accountKind,
   accountRules,
   type Transfer,
@@ -32,21 +33,37 @@ export interface BalanceRow {
 }
 
 export function balanceOf(row: BalanceRow): AccountBalance {
-  const path = accountPath(row.path);
-  const debitsPending = parseUnits(row.debits_pending);
-  const debitsPosted = parseUnits(row.debits_posted);
-  const creditsPending = parseUnits(row.credits_pending);
-  const creditsPosted = parseUnits(row.credits_posted);
+  return balanceFrom(
+    { path: accountPath(row.path), asset: assetId(row.asset) },
+    {
+      debitsPending: parseUnits(row.debits_pending),
+      debitsPosted: parseUnits(row.debits_posted),
+      creditsPending: parseUnits(row.credits_pending),
+      creditsPosted: parseUnits(row.credits_posted),
+      closed: row.closed,
+    },
+  );
+}
+
+/** What the four sums of an account amount to. */
+export function balanceFrom(
+  { path, asset }: AccountRef,
+  sums: Pick<
+    AccountBalance,
+    'debitsPending' | 'debitsPosted' | 'creditsPending' | 'creditsPosted' | 'closed'
+  >,
+): AccountBalance {
+  const { debitsPending, debitsPosted, creditsPending, creditsPosted, closed } = sums;
   const isCredit = accountRules[accountKind(path)].side === 'credit';
   const balance = isCredit ? creditsPosted - debitsPosted : debitsPosted - creditsPosted;
   return {
     path,
-    asset: assetId(row.asset),
+    asset,
     debitsPending,
     debitsPosted,
     creditsPending,
     creditsPosted,
-    closed: row.closed,
+    closed,
     balance,
     available: balance - (isCredit ? debitsPending : creditsPending),
   };
