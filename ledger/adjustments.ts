@@ -21,10 +21,10 @@ import { accountPath } from './rows.ts';
 const fail = errorsOf(ledgerErrors);
 
 /** What a person reads before signing; more is an import, not a correction. */
-export const adjustmentLegsMax = 20;
-export const adjustmentReasonCharsMax = 1_000;
+const adjustmentLegsMax = 20;
+const adjustmentReasonCharsMax = 1_000;
 /** A page; people propose a few a day. */
-export const adjustmentsListedMax = 200;
+const adjustmentsListedMax = 200;
 
 export interface Adjustment extends AdjustmentContent {
   /** {@link adjustmentHash} of the content; also the reference of its transfers. */

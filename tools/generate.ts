@@ -1,6 +1,7 @@
 /**
  * Generated documents: docs/errors.md from the modules' error catalogues, api/openapi.json from the routes.
- * `tsx tools/generate.ts` writes them; `--check` fails when a committed one is not what the code gives.
+ * `tsx tools/generate.ts` writes them; `--check` fails when a committed one is not what the code gives. docs/journal.md needs a
+ * PostgreSQL (DATABASE_URL's, else one started for it): it is only written here, and a test compares it.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -8,13 +9,17 @@ import { buildServer, type ServerOptions } from '#api';
 import { chainErrors } from '#chains/contract';
 import { coreErrors, type ErrorCatalogue } from '#core/errors';
 import { custodyErrors } from '#custody/protocol';
+import { openPool } from '#infra/db';
 import { ledgerErrors } from '#ledger/contract';
 import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
 import { workflowErrors } from '#workflows/contract';
 import { apiErrors } from '../api/contract.ts';
+import { openDatabase } from '../bench/ledger/database.ts';
 import { cliErrors } from '../cli/contract.ts';
 import { infraErrors } from '../infra/contract.ts';
+import { migrate } from '../infra/migrations.ts';
+import { rolledBackPage } from './journal-page/page.ts';
 
 const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
   ['core', coreErrors],
@@ -66,6 +71,18 @@ async function openApi(): Promise<string> {
   return text;
 }
 
+async function journalPage(): Promise<string> {
+  const database = await openDatabase();
+  const pool = openPool({ connectionString: database.url, applicationName: 'generate' });
+  try {
+    await migrate(pool);
+    return await rolledBackPage(pool);
+  } finally {
+    await pool.end();
+    await database.close();
+  }
+}
+
 function formatted(path: string, text: string): string {
   if (!path.endsWith('.json')) return `${text.trimEnd()}\n`;
   return execFileSync('npx', ['biome', 'format', `--stdin-file-path=${path}`], {
@@ -74,11 +91,12 @@ function formatted(path: string, text: string): string {
   });
 }
 
+const check = process.argv.includes('--check');
 const documents: readonly (readonly [string, string])[] = [
   ['docs/errors.md', errorsPage()],
   ['api/openapi.json', await openApi()],
+  ...(check ? [] : [['docs/journal.md', await journalPage()] as const]),
 ];
-const check = process.argv.includes('--check');
 for (const [path, text] of documents) {
   const wanted = formatted(path, text);
   if (!check) {
