@@ -63,7 +63,7 @@ function cpuMsOf(pid: number): number {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     if (!stat.includes('(postgres)')) return 0;
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+    return (Number.parseInt(fields[11] ?? '0', 10) + Number.parseInt(fields[12] ?? '0', 10)) * 10;
   } catch {
     return 0;
   }
@@ -84,10 +84,10 @@ export async function readFigures(pool: Pool): Promise<Figures> {
   const [head] = heads;
   if (head === undefined) throw new RangeError('the ledger has no head');
   return {
-    walBytes: Number(head.wal),
+    walBytes: Number.parseInt(head.wal, 10),
     backendCpuMs: backends.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0),
-    batches: Number(head.batches),
-    transfers: Number(head.transfers),
+    batches: Number.parseInt(head.batches, 10),
+    transfers: Number.parseInt(head.transfers, 10),
     settings: Object.fromEntries(settings.map(({ name, value }) => [name, value])),
     tables: Object.fromEntries(tables.map(({ name, ...figures }) => [name, figures])),
   };

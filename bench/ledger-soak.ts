@@ -4,6 +4,7 @@
  * latency of a batch, sizes, WAL, and what vacuum did; at the end, how long the proof of everything takes.
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import os from 'node:os';
 import { derivedId, type Id, newId } from '#core/ids';
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
@@ -174,7 +175,7 @@ async function grow(pool: Pool, lanes: readonly Lane[], scale: Scale): Promise<W
     await ensurePartitions(pool);
     const isMark = scale.marks.includes(rows);
     const posts = isMark ? await write(lanes, paths, probeBatches, true) : undefined;
-    const load = machineConditions()['loadAverage1m'] ?? 0;
+    const load = os.loadavg()[0] ?? 0;
     const begun = await readFigures(pool);
     const mixed = await write(lanes, paths, scale.windowTransfers / batchCommands);
     const after = await readFigures(pool);
@@ -183,7 +184,7 @@ async function grow(pool: Pool, lanes: readonly Lane[], scale: Scale): Promise<W
     const window: Window = {
       rows,
       isMark,
-      load: Number(load),
+      load: Math.round(load * 10) / 10,
       mixed: benchRow('strongroom', `mixed, from ${rows / million} million`, mixed),
       ...(posts === undefined
         ? {}

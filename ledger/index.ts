@@ -35,6 +35,7 @@ export { verifyHeads } from './head-check.ts';
 export { exportHead, type HeadExport } from './head-export.ts';
 export { openHeadKey } from './head-key.ts';
 export { type AsOf, type BalanceAt, balanceAt } from './history.ts';
+export { ensurePartitions } from './operations.ts';
 export {
   type StatementLine,
   type StatementPage,

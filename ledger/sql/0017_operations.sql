@@ -56,3 +56,30 @@ BEGIN
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION ledger.ensure_partitions FROM PUBLIC;
+
+-- ---------------------------------------------------------------- roles
+-- The owner migrates; processes need less. Both functions can be called again, and are after each migration.
+
+-- Everything but the secrets of the proofs of liabilities; and to prove the books.
+CREATE FUNCTION ledger.grant_reader(p_role name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  EXECUTE format('GRANT USAGE ON SCHEMA ledger TO %I', p_role);
+  EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO %I', p_role);
+  EXECUTE format('REVOKE SELECT ON ledger.liabilities_secret FROM %I', p_role);
+  EXECUTE format('GRANT EXECUTE ON FUNCTION ledger.verify, ledger.verify_batches, ledger.verify_totals TO %I', p_role);
+END $$;
+
+-- Also to write, by the functions that keep the books true, and to add what only ever gets more. No UPDATE, DELETE or TRUNCATE
+-- of anything; not apply_batch_at: who chooses the time chooses which holds have expired.
+CREATE FUNCTION ledger.grant_writer(p_role name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM ledger.grant_reader(p_role);
+  EXECUTE format('GRANT SELECT ON ledger.liabilities_secret TO %I', p_role);
+  EXECUTE format('GRANT EXECUTE ON FUNCTION ledger.apply_batch, ledger.transfer_one, ledger.open_accounts,
+    ledger.advance_stream, ledger.ensure_partitions TO %I', p_role);
+  EXECUTE format('GRANT INSERT ON ledger.adjustment, ledger.adjustment_approval, ledger.exported_head,
+    ledger.liabilities_snapshot, ledger.liabilities_secret, ledger.liabilities_subtree TO %I', p_role);
+END $$;
+REVOKE ALL ON FUNCTION ledger.grant_reader, ledger.grant_writer FROM PUBLIC;
