@@ -93,3 +93,34 @@ export function atClock(queryable: Queryable, nowMs: () => number): Queryable {
   };
   return { query: query as Queryable['query'] };
 }
+
+/** The rows of an adjustment as the database wants them: proposed by alice, and approved by another or nobody. */
+export async function proposeAdjustment(
+  queryable: Queryable,
+  { id, debit, credit, amount: { asset, units } }: MoveCommand,
+  approvedBy?: 'bob',
+): Promise<void> {
+  const uuid = id.slice('tr_'.length);
+  await queryable.query(
+    `INSERT INTO ledger.adjustment (id, content, leg, debit, credit, asset, amount, reason, proposed_by)
+       VALUES ($1, $2, 1, $3, $4, $5, $6, 'test', 'alice')`,
+    [uuid, `sha256:${uuid.replaceAll('-', '').repeat(2)}`, debit, credit, asset, units.toString()],
+  );
+  if (approvedBy !== undefined)
+    await queryable.query('INSERT INTO ledger.adjustment_approval (adjustment, person) VALUES ($1, $2)', [
+      uuid,
+      approvedBy,
+    ]);
+}
+
+/**
+ * How the newest batch was applied. All at once is one UPDATE in a subtransaction, whose number the balances then carry; one
+ * by one is the batch's own transaction, as of the head.
+ */
+export async function wayOfNewestBatch(queryable: Queryable): Promise<string> {
+  const { rows } = await queryable.query<{ way: string }>(
+    `SELECT CASE WHEN b.xmin = h.xmin THEN 'one by one' ELSE 'at once' END AS way
+       FROM ledger.head AS h JOIN ledger.balance AS b ON b.last_seq = h.last_seq LIMIT 1`,
+  );
+  return rows[0]?.way ?? 'none';
+}
