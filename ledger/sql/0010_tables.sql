@@ -157,7 +157,7 @@ CREATE FUNCTION ledger.transfer_line(
   seq::text || '|' || id::text || '|' || kind::text || '|' || debit::text || '|' || credit::text || '|' ||
   debit_before::text || '|' || credit_before::text || '|' || amount::text || '|' || coalesce(pending_id::text, '') || '|' ||
   code::text || '|' || coalesce(at_ms::text, '') || '|' || coalesce(timeout_ms::text, '') || '|' ||
-  coalesce(balancing::text || amount_max::text, '') || '|' || reference;
+  coalesce(balancing::text, '') || coalesce(amount_max::text, '') || '|' || reference;
 
 CREATE FUNCTION ledger.batch_hash(
   prev_hash bytea, no bigint, first_seq bigint, last_seq bigint, recorded_ms bigint, accounts bigint, accounts_hash bytea,

@@ -140,7 +140,7 @@ BEGIN
                                      ORDER BY b.last_seq LIMIT 1) AS b WHERE b.first_seq <= t.seq);
 
   RETURN QUERY
-    SELECT 'idempotency', coalesce(t.id, i.id)::text, 'the journal and the ids it remembers differ'
+    SELECT 'idempotency', concat_ws(' / ', t.id, i.id), 'the journal and the ids it remembers differ'
       FROM ledger.transfer AS t FULL JOIN ledger.transfer_id AS i ON i.seq = t.seq
      WHERE t.id IS DISTINCT FROM i.id;
 

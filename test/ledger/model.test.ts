@@ -243,7 +243,7 @@ const moveClock = fc.integer({ min: -20, max: 60 }).map((ms) =>
 const approveAdjustment = fc
   .record({ shape: commandShape, bySecond: fc.boolean() })
   .map(({ shape, bySecond }) =>
-    stepOf(`approve ${showing(shape)} ${bySecond}`, async (model, run) => {
+    stepOf(`approve ${showing([shape, bySecond])}`, async (model, run) => {
       const usual = usualOf(shape, run) as MoveCommand;
       const command: MoveCommand = { ...usual, kind: 'post', code: 'adjustment' };
       await proposeAdjustment(pool, command, bySecond ? 'bob' : undefined);

@@ -132,7 +132,7 @@ export class LedgerModel {
 
   #decide(command: TransferCommand): ModelResult {
     const timeoutMs = 'timeoutMs' in command ? command.timeoutMs : undefined;
-    if (timeoutMs !== undefined && (command.kind !== 'pending' || timeoutMs <= 0))
+    if (timeoutMs !== undefined && timeoutMs <= 0)
       return { status: 'invalid' };
     const isBalancing = 'balancing' in command && command.balancing !== undefined;
     if (command.code === 'adjustment' && (command.kind !== 'post' || isBalancing))
@@ -144,7 +144,9 @@ export class LedgerModel {
       case 'close-account':
       case 'reopen-account':
         return this.#setClosed(command);
-      default:
+      case 'post-pending':
+      case 'void-pending':
+      case 'expire-pending':
         return this.#resolve(command);
     }
   }
