@@ -31,11 +31,11 @@ import { createLedgerWriter, type WriterOptions } from './writer.ts';
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { type EventsQuery, followEvents, readEvents } from './events.ts';
 export { type ExportFormat, exportFormats, exportJournal, exportStatement } from './export.ts';
-export { verifyHeads } from './head-check.ts';
+export { type HeadCheck, verifyHeads } from './head-check.ts';
 export { exportHead, type HeadExport } from './head-export.ts';
 export { openHeadKey } from './head-key.ts';
 export { type AsOf, type BalanceAt, balanceAt } from './history.ts';
-export { ensurePartitions } from './operations.ts';
+export { ensurePartitions, newestBatches } from './operations.ts';
 export {
   type StatementLine,
   type StatementPage,

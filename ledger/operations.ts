@@ -1,5 +1,6 @@
-/** Keeps partitions of the journal ready ahead of the writers. */
-import type { Pool } from '#infra/db';
+/** What keeping a ledger going needs: partitions ahead of the writers, and which batches are the newest. */
+import type { Queryable } from '#infra/db';
+import type { BatchRange } from './contract.ts';
 
 /**
  * Whole partitions that are empty and ready: 40 million transfers, or half an hour at the highest rate measured. More than what
@@ -28,10 +29,7 @@ const lockNotAvailable = '55P03';
  * transfers had found no partition (docs/operations/ledger.md).
  * @param ahead 1 to 64
  */
-export async function ensurePartitions(
-  pool: Pick<Pool, 'query'>,
-  ahead = partitionsAhead,
-): Promise<PartitionsOutcome> {
+export async function ensurePartitions(pool: Queryable, ahead = partitionsAhead): Promise<PartitionsOutcome> {
   try {
     const { rows } = await pool.query<PartitionChange>(
       'SELECT partition, action FROM ledger.ensure_partitions($1)',
@@ -43,4 +41,12 @@ export async function ensurePartitions(
       return { state: 'busy' };
     throw error;
   }
+}
+
+/** The newest `count` batches, for `verify` to look at; undefined when there is none. @param count above zero */
+export async function newestBatches(queryable: Queryable, count: bigint): Promise<BatchRange | undefined> {
+  const { rows } = await queryable.query<{ batch_no: string }>('SELECT batch_no FROM ledger.head');
+  const to = BigInt(rows[0]?.batch_no ?? '0');
+  if (to === 0n) return undefined;
+  return { from: to > count ? to - count + 1n : 1n, to };
 }

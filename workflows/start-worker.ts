@@ -10,7 +10,7 @@ import { createCustody, createHeadWitnesses } from '#custody';
 import type { CommitteeFile, Custody } from '#custody/contract';
 import type { Logger } from '#infra/log';
 import { migrate } from '#infra/migrations';
-import { exportHead, openHeadKey } from '#ledger';
+import { exportHead, openHeadKey, verifyHeads } from '#ledger';
 import {
   createChainActivities,
   createDecisionActivities,
@@ -45,16 +45,19 @@ export interface RunningWorker {
 }
 
 /** Undefined for a worker without the ledger's key. @throws LEDGER_HEAD_KEY_INVALID */
-function headExport(
+function headKeeping(
   config: WorkerConfig,
   committee: CommitteeFile,
   { pool, clock, random }: OperationsDeps,
-): { exportHead(): Promise<unknown>; close(): void } | undefined {
+): { ports: Required<Pick<OperationsDeps, 'exportHead' | 'verifyHeads'>>; close(): void } | undefined {
   if (config.ledgerKeyFile === undefined) return undefined;
   const key = openHeadKey(config.ledgerKeyFile);
   const witnesses = createHeadWitnesses({ committee, random });
   return {
-    exportHead: () => exportHead({ pool, key, witnesses, clock }),
+    ports: {
+      exportHead: () => exportHead({ pool, key, witnesses, clock }),
+      verifyHeads: () => verifyHeads(pool, { publicKey: key.publicKey, witnesses }),
+    },
     close: () => {
       witnesses.close();
     },
@@ -80,13 +83,13 @@ function openWithCustody(config: WorkerConfig, log: Logger): OpenedDeps & { cust
     },
   });
   invariant(custody !== undefined, 'custody was not made');
-  const exported = headExport(config, committee, opened.deps);
+  const heads = headKeeping(config, committee, opened.deps);
   return {
     ...opened,
-    deps: { ...opened.deps, ...(exported === undefined ? {} : { exportHead: exported.exportHead }) },
+    deps: { ...opened.deps, ...heads?.ports },
     custody,
     close: async () => {
-      exported?.close();
+      heads?.close();
       await opened.close();
     },
   };

@@ -4,6 +4,7 @@ import { StrongroomError } from '#core/errors';
 import { liftHalt, listHalts, openCases } from '#infra/cases';
 import { inTransaction } from '#infra/db';
 import { claimBatch } from '../../workflows/operations/batches.ts';
+import type { OperationsDeps } from '../../workflows/operations/context.ts';
 import { checkBooks, exportLedgerHead, keepLedger } from '../../workflows/operations/ledger-keeping.ts';
 import { planSweeps } from '../../workflows/operations/sweeps.ts';
 import { caseId, oneEther, openBench, type TestBench } from './fixture.ts';
@@ -46,9 +47,28 @@ it.each<[string, (bench: TestBench) => Promise<unknown>]>([
         place: 'customer',
         problem: 'stored and replayed balances differ',
       } as const;
-      const ledger = { ...deps.ledger, verify: () => Promise.resolve({ ok: false, problems: [problem] }) };
+      const verify: OperationsDeps['ledger']['verify'] = (_db, range) =>
+        Promise.resolve({ ok: range !== undefined, problems: range === undefined ? [problem] : [] });
+      const ledger = { ...deps.ledger, verify };
       expect(await checkBooks({ ...deps, ledger }, { isDeep: false })).toEqual({ problems: 0 });
       return await checkBooks({ ...deps, ledger }, { isDeep: true });
+    },
+  ],
+  [
+    'a newest batch that is not what its hash says',
+    async ({ deps }) => {
+      const problem = { check: 'batch', place: 'batch 1', problem: 'transfers are missing' } as const;
+      const verify: OperationsDeps['ledger']['verify'] = (_db, range) =>
+        Promise.resolve({ ok: range === undefined, problems: range === undefined ? [] : [problem] });
+      return await checkBooks({ ...deps, ledger: { ...deps.ledger, verify } }, { isDeep: false });
+    },
+  ],
+  [
+    'batches that a witness has the signed head of, and that are gone',
+    async ({ deps }) => {
+      const problem = { check: 'exported-head', place: 'batch 7', problem: 'is missing' } as const;
+      const verifyHeads = () => Promise.resolve({ problems: [problem], unprovenBatches: 0n, unread: [] });
+      return await checkBooks({ ...deps, verifyHeads }, { isDeep: true });
     },
   ],
   [
@@ -83,4 +103,36 @@ it('an error that says nothing of the books is no problem of the books', async (
     away,
   );
   expect(await halts(bench)).toEqual([]);
+});
+
+it('what a witness shows without the ledger having signed it is a case and stops nothing', async () => {
+  const bench = await openBench();
+  const problem = {
+    check: 'exported-head',
+    place: 'co-signer 2',
+    problem: 'shows a head that is no evidence',
+  } as const;
+  const verifyHeads = () =>
+    Promise.resolve({ problems: [problem], unprovenBatches: 0n, unread: ['co-signer 1: away'] });
+  expect(await checkBooks({ ...bench.deps, verifyHeads }, { isDeep: true })).toEqual({ problems: 0 });
+  expect([await halts(bench), await cases(bench)]).toEqual([[], ['ledger-witness']]);
+});
+
+it('keeping makes partitions and ends every hold that is due', async () => {
+  const bench = await openBench();
+  const left = [1_000, 1_000, 3];
+  let calls = 0;
+  const expireDue = () => Promise.resolve(left[calls++] ?? 0);
+  await keepLedger({ ...bench.deps, ledger: { ...bench.deps.ledger, expireDue } });
+  expect(calls).toBe(4);
+  calls = 0;
+  await keepLedger({
+    ...bench.deps,
+    ledger: { ...bench.deps.ledger, expireDue: () => Promise.resolve(Math.sign(++calls)) },
+  });
+  expect(calls).toBe(20);
+  const { rows } = await bench.deps.pool.query<{ n: number }>(
+    'SELECT count(*)::int AS n FROM ledger.transfer_partition',
+  );
+  expect(rows).toEqual([{ n: 4 }]);
 });

@@ -8,7 +8,7 @@ import type { Id } from '#core/ids';
 import { type AssetId, assetId, type ChainId, chainOf } from '#core/money';
 import type { Clock, Random } from '#core/ports';
 import type { Pool } from '#infra/db';
-import type { Ledger } from '#ledger';
+import type { HeadCheck, Ledger } from '#ledger';
 import type { Policy, Roster, Tier } from '#policies/contract';
 import type { CustodyPort } from './ports.ts';
 
@@ -56,6 +56,8 @@ export interface OperationsDeps {
   readonly sweepSigner?: IntentSigner;
   /** Signs the ledger's newest head and hands it to its witnesses; absent where a process has not the ledger's key. */
   readonly exportHead?: () => Promise<unknown>;
+  /** Holds what its witnesses have against the ledger; absent likewise. */
+  readonly verifyHeads?: () => Promise<HeadCheck>;
   /** How long an intent may wait for people and for the chain before it expires. */
   readonly intentLifetimeMs: number;
 }

@@ -6,6 +6,7 @@ import { isStrongroomError } from '#core/errors';
 import { newId } from '#core/ids';
 import { openCase, setHalt } from '#infra/cases';
 import { inTransaction } from '#infra/db';
+import { ensurePartitions, newestBatches } from '#ledger';
 import type { LedgerProblem } from '#ledger/contract';
 import type { OperationsDeps } from './context.ts';
 import { haltScopes } from './halts.ts';
@@ -13,10 +14,19 @@ import { haltScopes } from './halts.ts';
 /** Problems a case tells of; a person looks with `verify` for the rest. */
 const problemsToldMax = 20;
 
+/** Of one look, 1,000 holds each; what is left waits for the next. */
+const expiryCallsMax = 20;
+/** Proven again at every look: those since the one before, unless there were more than 100 a second. */
+const newestBatchesProven = 1_000n;
+
+async function endDueHolds({ ledger }: OperationsDeps): Promise<void> {
+  for (let calls = 0; calls < expiryCallsMax; calls++) if ((await ledger.expireDue()) === 0) return;
+}
+
 /** Chores, in order; each is safe to run twice and at once. */
 const chores: readonly ((deps: OperationsDeps) => Promise<unknown>)[] = [
-  // At most a batch of them; the next look takes the rest.
-  (deps) => deps.ledger.expireDue(),
+  ({ pool }) => ensurePartitions(pool),
+  endDueHolds,
 ];
 
 export async function keepLedger(deps: OperationsDeps): Promise<void> {
@@ -39,14 +49,52 @@ async function haltLedger(deps: OperationsDeps, problems: readonly LedgerProblem
 }
 
 /**
- * Whether the books are true: at every look the totals and the head, at a deep one everything that `ledger.verify` proves
- * from the journal. Returns how many problems there are; any stops all payments.
+ * What the signed heads contradict. What a witness shows that the ledger did not sign is no evidence: a case, and no problem of
+ * the books, else one hostile witness could stop all payments.
+ */
+async function headProblems(deps: OperationsDeps): Promise<LedgerProblem[]> {
+  const { problems } = (await deps.verifyHeads?.()) ?? { problems: [] };
+  const ofWitnesses = problems.filter(({ place }) => place.startsWith('co-signer '));
+  if (ofWitnesses.length > 0)
+    await inTransaction(
+      deps.pool,
+      async (tx) =>
+        await openCase(tx, {
+          id: newId('case', deps.clock, deps.random),
+          kind: 'ledger-witness',
+          subject: 'ledger',
+          details: {
+            problems: ofWitnesses
+              .slice(0, problemsToldMax)
+              .map(({ place, problem }) => `${place} ${problem}`),
+          },
+        }),
+    );
+  return problems
+    .filter((problem) => !ofWitnesses.includes(problem))
+    .map(({ place, problem }) => ({ check: 'chain', place, problem }));
+}
+
+async function newestProblems({ pool, ledger }: OperationsDeps): Promise<readonly LedgerProblem[]> {
+  const newest = await newestBatches(pool, newestBatchesProven);
+  return [
+    ...(await ledger.verifyTotals()).problems,
+    ...(newest === undefined ? [] : (await ledger.verify(pool, newest)).problems),
+  ];
+}
+
+/**
+ * Whether the books are true: at every look the totals, the head and the newest batches; at a deep one everything that
+ * `ledger.verify` proves from the journal, and the heads that witnesses have. Returns how many problems there are; any stops
+ * all payments.
  */
 export async function checkBooks(
   deps: OperationsDeps,
   { isDeep }: { readonly isDeep: boolean },
 ): Promise<{ readonly problems: number }> {
-  const { problems } = isDeep ? await deps.ledger.verify() : await deps.ledger.verifyTotals();
+  const problems = isDeep
+    ? [...(await deps.ledger.verify()).problems, ...(await headProblems(deps))]
+    : await newestProblems(deps);
   if (problems.length > 0) await haltLedger(deps, problems);
   return { problems: problems.length };
 }
