@@ -13,6 +13,7 @@ import type { Operations } from '#workflows/contract';
 import type { Authenticate } from './auth.ts';
 import { answerError, answerUnknownRoute } from './problem.ts';
 import { accountRoutes } from './routes/accounts.ts';
+import { adjustmentRoutes } from './routes/adjustments.ts';
 import { type AssetView, assetRoutes } from './routes/assets.ts';
 import { caseRoutes } from './routes/cases.ts';
 import { treasuryRoutes } from './routes/treasury.ts';
@@ -89,6 +90,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   await app.register(assetRoutes(options.assets, options.authenticate));
   await app.register(accountRoutes(options.operations, options.authenticate));
   await app.register(withdrawalRoutes(options.operations, options.authenticate));
+  await app.register(adjustmentRoutes(options.operations.adjustments, options.authenticate));
   await app.register(treasuryRoutes(options.operations, options.authenticate));
   await app.register(caseRoutes(options.operations, options.authenticate));
   await app.ready();

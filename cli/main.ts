@@ -2,6 +2,12 @@
 import { Command } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';
 import { showBalances, showStatus } from './commands/accounts.ts';
+import {
+  approveAdjustment,
+  bookAdjustment,
+  listAdjustments,
+  proposeAdjustment,
+} from './commands/adjustments.ts';
 import { liftHalt, showCase, showCases, workOnCase } from './commands/cases.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
@@ -91,6 +97,43 @@ program
       { scope, reason: options.reason, passkeyFile: options.passkey },
       outputOf(cmd),
     );
+  });
+
+const adjustments = program
+  .command('adjustments')
+  .description('corrections of the ledger: one person proposes, another approves');
+adjustments
+  .command('list')
+  .description('newest first')
+  .option('--open', 'only those not booked yet')
+  .option(...jsonOption)
+  .action(async (options: { open?: true }, cmd: Command) => {
+    await listAdjustments(connectionOf(cmd), { open: options.open === true }, outputOf(cmd));
+  });
+adjustments
+  .command('propose <file>')
+  .description('JSON: {"reason", "corrects"?, "legs": [{"debit", "credit", "asset", "units"}]}')
+  .requiredOption('--passkey <file>', 'development passkey file')
+  .option(...jsonOption)
+  .action(async (file: string, options: { passkey: string }, cmd: Command) => {
+    const asked = { file, passkeyFile: options.passkey };
+    process.exitCode = await proposeAdjustment(connectionOf(cmd), asked, outputOf(cmd));
+  });
+adjustments
+  .command('approve <id>')
+  .description('as another person than the proposer; books it')
+  .requiredOption('--passkey <file>', 'development passkey file')
+  .option(...jsonOption)
+  .action(async (id: string, options: { passkey: string }, cmd: Command) => {
+    const asked = { id, passkeyFile: options.passkey };
+    process.exitCode = await approveAdjustment(connectionOf(cmd), asked, outputOf(cmd));
+  });
+adjustments
+  .command('book <id>')
+  .description('try again to book what is approved; exit code 1 while it cannot be')
+  .option(...jsonOption)
+  .action(async (id: string, _options, cmd: Command) => {
+    process.exitCode = await bookAdjustment(connectionOf(cmd), id, outputOf(cmd));
   });
 
 for (const decision of ['approve', 'reject'] as const)

@@ -6,17 +6,18 @@
 import type { JsonValue, Sha256 } from '#core/canonical-json';
 import { errorsOf, invariant, StrongroomError } from '#core/errors';
 import { uuidOf } from '#core/ids';
-import { amount, assetId, isZero, parseUnits } from '#core/money';
+import { isZero } from '#core/money';
 import { inTransaction, type Pool, type Queryable, type Tx } from '#infra/db';
 import {
   type AdjustmentContent,
+  type AdjustmentDocument,
   accountKind,
   adjustment,
   adjustmentHash,
   ledgerErrors,
+  parseAdjustment,
   type TransferCommand,
 } from './contract.ts';
-import { accountPath } from './rows.ts';
 
 const fail = errorsOf(ledgerErrors);
 
@@ -71,7 +72,7 @@ interface Row {
   readonly proposed_at: Date;
   readonly approved_by: string[];
   readonly booked: boolean;
-  readonly legs: readonly Readonly<Record<'debit' | 'credit' | 'asset' | 'units', string>>[];
+  readonly legs: AdjustmentDocument['legs'];
 }
 
 /** One row per adjustment. `$1`: only this one; `$2`: only those not booked. */
@@ -92,21 +93,20 @@ async function list(queryable: Queryable, id: Sha256 | null, open: boolean): Pro
   const { rows } = await queryable.query<Row>(adjustmentsSql, [id, open]);
   return rows.map((row) => ({
     id: row.content,
-    proposedBy: row.proposed_by,
-    reason: row.reason,
-    ...(row.corrects === null ? {} : { corrects: `tr_${row.corrects}` as const }),
-    legs: row.legs.map(({ debit, credit, asset, units }) => ({
-      debit: accountPath(debit),
-      credit: accountPath(credit),
-      amount: amount(assetId(asset), parseUnits(units)),
-    })),
+    ...parseAdjustment({
+      proposedBy: row.proposed_by,
+      reason: row.reason,
+      ...(row.corrects === null ? {} : { corrects: `tr_${row.corrects}` }),
+      legs: row.legs,
+    }),
     proposedAt: row.proposed_at,
     approvedBy: row.approved_by,
     booked: row.booked,
   }));
 }
 
-async function read(queryable: Queryable, id: Sha256): Promise<Adjustment> {
+/** @throws LEDGER_ADJUSTMENT_UNKNOWN */
+export async function readAdjustment(queryable: Queryable, id: Sha256): Promise<Adjustment> {
   const [found] = await list(queryable, id, false);
   if (found === undefined)
     throw fail('LEDGER_ADJUSTMENT_UNKNOWN', `nobody proposed the adjustment ${id.slice(0, 80)}`);
@@ -172,7 +172,7 @@ async function store(tx: Tx, content: AdjustmentContent, evidence: JsonValue): P
 }
 
 async function storeApproval(tx: Tx, id: Sha256, { person, evidence }: Approver): Promise<void> {
-  const { proposedBy } = await read(tx, id);
+  const { proposedBy } = await readAdjustment(tx, id);
   if (person === proposedBy)
     throw fail('LEDGER_ADJUSTMENT_SAME_PERSON', `${person} proposed ${id} and so cannot approve it`, { id });
   await tx.query(
@@ -189,16 +189,16 @@ export function createAdjustments(
   applyOrThrow: (commands: readonly TransferCommand[], tx: Tx) => Promise<unknown>,
 ): Adjustments {
   const book = async (id: Sha256): Promise<BookingOutcome> => {
-    const proposed = await read(pool, id);
+    const proposed = await readAdjustment(pool, id);
     invariant(adjustmentHash(proposed) === id, 'an adjustment is what its id says', { id });
     try {
       await inTransaction(pool, async (tx) => await applyOrThrow(adjustment(proposed), tx));
     } catch (error) {
       // The books say no, which a person can change; anything else is not for a person to decide.
       if (!(error instanceof StrongroomError) || !(error.code in ledgerErrors)) throw error;
-      return { adjustment: await read(pool, id), refused: error };
+      return { adjustment: await readAdjustment(pool, id), refused: error };
     }
-    return { adjustment: await read(pool, id) };
+    return { adjustment: await readAdjustment(pool, id) };
   };
   return {
     propose: async (content, evidence) => {
@@ -206,7 +206,7 @@ export function createAdjustments(
       return await inTransaction(pool, async (tx) => {
         await assertKnown(tx, content);
         await store(tx, content, evidence);
-        return await read(tx, adjustmentHash(content));
+        return await readAdjustment(tx, adjustmentHash(content));
       });
     },
     approve: async (id, approver) => {
@@ -216,7 +216,7 @@ export function createAdjustments(
       return await book(id);
     },
     book,
-    read: async (id) => await read(pool, id),
+    read: async (id) => await readAdjustment(pool, id),
     list: async ({ open = false } = {}) => await list(pool, null, open),
   };
 }

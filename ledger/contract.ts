@@ -8,6 +8,7 @@ import type { AccountPath, AccountRef } from './accounts.ts';
 import type { TransferCode, TransferKind } from './transfers.ts';
 
 export * from './accounts.ts';
+export * from './adjustment-document.ts';
 export * from './errors.ts';
 export type * from './heads.ts';
 export * from './journal.ts';

@@ -4,8 +4,6 @@
  * of each with an example that is run.
  */
 export {
-  type AdjustmentContent,
-  type AdjustmentLeg,
   accountClosed,
   accountReopened,
   adjustment,

@@ -3,6 +3,7 @@ import { hashJsonBytes, type Sha256 } from '#core/canonical-json';
 import { errorsOf } from '#core/errors';
 import { assignPeople } from './assign-people.ts';
 import {
+  type AdjustmentStatement,
   type Approval,
   type ApprovalDefect,
   type ApprovalStatement,
@@ -59,7 +60,7 @@ export function approvalStatement(options: {
 
 /** The WebAuthn challenge of a statement: the 32 bytes of SHA-256 over its canonical JSON. */
 export function statementChallenge(
-  statement: ApprovalStatement | BundleStatement | FreezeStatement | HaltLiftStatement,
+  statement: AdjustmentStatement | ApprovalStatement | BundleStatement | FreezeStatement | HaltLiftStatement,
 ): Uint8Array {
   return hashJsonBytes(statement);
 }

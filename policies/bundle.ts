@@ -7,6 +7,7 @@ import { StrongroomError } from '#core/errors';
 import { statementChallenge } from './approval.ts';
 import { assignPeople } from './assign-people.ts';
 import {
+  type AdjustmentStatement,
   type ApprovalDefect,
   type Assertion,
   type BundleStatement,
@@ -165,7 +166,7 @@ export function signatureDefect(options: {
   readonly approver: string;
   readonly group?: string;
   readonly assertion: Assertion;
-  readonly statement: BundleStatement | FreezeStatement | HaltLiftStatement;
+  readonly statement: AdjustmentStatement | BundleStatement | FreezeStatement | HaltLiftStatement;
 }): ApprovalDefect | undefined {
   const { roster, approver, group, assertion } = options;
   const person = roster.people.find((candidate) => candidate.id === approver);

@@ -15,6 +15,7 @@ export const domains = {
   bundle: 'strongroom/bundle/v1',
   freeze: 'strongroom/freeze/v1',
   haltLift: 'strongroom/halt-lift/v1',
+  adjustment: 'strongroom/adjustment-signature/v1',
 } as const;
 
 /** Limits; a document over one of them is refused before it is evaluated. */
@@ -290,6 +291,17 @@ export interface HaltLiftStatement {
   readonly rosterHash: Sha256;
   /** Why it may end. */
   readonly reason: string;
+  readonly approver: string;
+  readonly notAfter: number;
+}
+
+/** One person's word on a correction of the ledger; one proposes, another approves. Co-signers take none of it. */
+export interface AdjustmentStatement {
+  readonly domain: typeof domains.adjustment;
+  readonly act: 'propose' | 'approve';
+  /** Hash of its whole content: proposer, reason, what it corrects, legs. */
+  readonly adjustment: Sha256;
+  readonly rosterHash: Sha256;
   readonly approver: string;
   readonly notAfter: number;
 }

@@ -1,4 +1,5 @@
 /** Policies, intents, approvals and governance: pure functions, the same in every process. YAML is `#policies/yaml`. */
+export { type AdjustmentSignature, adjustmentDefect, adjustmentStatement } from './adjustment.ts';
 export {
   type ApprovalJudgement,
   type AskedOfPeople,
@@ -22,7 +23,7 @@ export {
 } from './bundle.ts';
 export { parseDurationMs } from './duration.ts';
 export { evaluate, ruleMatches } from './evaluate.ts';
-export { type HaltLift, haltLiftStatement, judgeHaltLifts } from './halt-lift.ts';
+export { type HaltLift, type HaltToLift, haltLiftStatement, judgeHaltLifts } from './halt-lift.ts';
 export {
   feeCapUnits,
   intentDefect,

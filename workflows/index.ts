@@ -9,6 +9,7 @@ import {
   deposits,
   openHouseAccounts,
 } from './operations/accounts.ts';
+import { type AdjustmentOperations, createAdjustmentOperations } from './operations/adjustments.ts';
 import { approvalRequest, cancelWithdrawal, submitApproval } from './operations/approvals.ts';
 import { type CaseAction, caseRecord, workOnCase } from './operations/case-work.ts';
 import { certificate } from './operations/certificates.ts';
@@ -27,6 +28,11 @@ import { type SweepView, sweeps } from './operations/sweeps.ts';
 import { withdrawal, withdrawals } from './operations/views.ts';
 
 export { openDeps, readCommittee, readServiceKey } from './deps.ts';
+export type {
+  AdjustmentOperations,
+  AdjustmentRequest,
+  AdjustmentView,
+} from './operations/adjustments.ts';
 export type { ChainSettings, IntentSigner, OperationsDeps, WalletSettings } from './operations/context.ts';
 export type { HaltLiftOutcome, HaltLiftRequest } from './operations/halt-lifts.ts';
 export type { InflowView } from './operations/inflows.ts';
@@ -59,6 +65,8 @@ export interface TreasuryOperations {
   }): Promise<HaltLiftRequest>;
   /** @throws HALT_UNKNOWN, POLICY_APPROVAL_REFUSED */
   submitHaltLift(said: HaltLift & { readonly scope: string }): Promise<HaltLiftOutcome>;
+  /** Corrections of the ledger by two people. */
+  readonly adjustments: AdjustmentOperations;
   /** What waits for a person and what stands still until then; read only. */
   incidents(): Promise<{ readonly cases: readonly IncidentCase[]; readonly halts: readonly Halt[] }>;
 }
@@ -88,6 +96,7 @@ export function createOperations(deps: OperationsDeps): AllOperations {
     workOnCase: (options) => workOnCase(deps, options),
     haltLiftRequest: (ask) => haltLiftRequest(deps, ask),
     submitHaltLift: (said) => submitHaltLift(deps, said),
+    adjustments: createAdjustmentOperations(deps),
     incidents: async () => ({ cases: await openCases(deps.pool), halts: await listHalts(deps.pool) }),
   };
 }

@@ -10,39 +10,13 @@ import {
   type houseEquity,
   type houseSuspense,
 } from '../accounts.ts';
+import { type AdjustmentContent, adjustmentDocument } from '../adjustment-document.ts';
 import type { TransferCommand } from '../transfers.ts';
 import { chained, post, type Timed, transferIdOf } from './legs.ts';
 
-export interface AdjustmentLeg {
-  readonly debit: AccountPath;
-  readonly credit: AccountPath;
-  readonly amount: Amount;
-}
-/** What is proposed and approved; all of it is in {@link adjustmentHash}. */
-export interface AdjustmentContent {
-  /** A person of the roster. */
-  readonly proposedBy: string;
-  readonly reason: string;
-  /** The transfer that was wrong, if it was one. */
-  readonly corrects?: Id<'tr'>;
-  readonly legs: readonly AdjustmentLeg[];
-}
-
 /** SHA-256 over the canonical JSON of the content: its name, and what the people sign. */
 export function adjustmentHash(content: AdjustmentContent): Sha256 {
-  const { proposedBy, reason, corrects = null, legs } = content;
-  return hashJson({
-    domain: 'strongroom/adjustment/v1',
-    proposedBy,
-    reason,
-    corrects,
-    legs: legs.map(({ debit, credit, amount }) => ({
-      debit,
-      credit,
-      asset: amount.asset,
-      units: amount.units.toString(),
-    })),
-  });
+  return hashJson({ domain: 'strongroom/adjustment/v1', ...adjustmentDocument(content) });
 }
 
 /**

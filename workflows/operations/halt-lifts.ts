@@ -2,29 +2,17 @@
 import { errorsOf } from '#core/errors';
 import { type Halt, haltLiftersMin, haltOf, liftHalt } from '#infra/cases';
 import { inTransaction, type Tx } from '#infra/db';
-import {
-  encodeBase64url,
-  type HaltLift,
-  haltLiftStatement,
-  judgeHaltLifts,
-  statementChallenge,
-} from '#policies';
-import { type HaltLiftStatement, policyErrors } from '#policies/contract';
+import { type HaltLift, haltLiftStatement, judgeHaltLifts } from '#policies';
+import type { HaltLiftStatement } from '#policies/contract';
 import { workflowErrors } from '../contract.ts';
 import type { OperationsDeps } from './context.ts';
+import { refusal, type SigningRequest, signingRequest } from './signatures.ts';
 
 const fail = errorsOf(workflowErrors);
-const failPolicy = errorsOf(policyErrors);
 /** The second person may be asleep when the first signs; a day later they look again. */
 const liftLifetimeMs = 86_400_000;
 
-export interface HaltLiftRequest {
-  readonly statement: HaltLiftStatement;
-  /** Base64url of SHA-256 over the statement's canonical JSON. */
-  readonly challenge: string;
-  readonly relyingPartyId: string;
-  readonly credentialIds: readonly string[];
-}
+export type HaltLiftRequest = SigningRequest<HaltLiftStatement>;
 export interface HaltLiftOutcome {
   readonly scope: string;
   readonly lifted: boolean;
@@ -48,32 +36,15 @@ async function requireHalt(db: Parameters<typeof haltOf>[0], scope: string): Pro
   return halt;
 }
 
-const refusal = (approver: string, defect: string) =>
-  failPolicy(
-    'POLICY_APPROVAL_REFUSED',
-    `the signature of ${approver.slice(0, 64)} does not count: ${defect}`,
-    {
-      defect,
-      approver,
-    },
-  );
-
 /** What the person signs; it holds for a day. @throws HALT_UNKNOWN, POLICY_APPROVAL_REFUSED for nobody of the roster */
 export async function haltLiftRequest(
   deps: OperationsDeps,
   ask: { readonly scope: string; readonly approver: string; readonly reason: string },
 ): Promise<HaltLiftRequest> {
   const halt = await requireHalt(deps.pool, ask.scope);
-  const person = deps.roster.people.find((each) => each.id === ask.approver);
-  if (person === undefined) throw refusal(ask.approver, 'approver-unknown');
   const notAfter = deps.clock.nowMs() + liftLifetimeMs;
   const statement = haltLiftStatement(toLift(deps, halt), { ...ask, notAfter });
-  return {
-    statement,
-    challenge: encodeBase64url(statementChallenge(statement)),
-    relyingPartyId: deps.roster.relyingParty.id,
-    credentialIds: person.credentials.map((credential) => credential.id),
-  };
+  return signingRequest(deps, statement);
 }
 
 async function storedLifts(tx: Tx, halt: Halt): Promise<readonly HaltLift[]> {

@@ -1,0 +1,149 @@
+/** `adjustments`: corrections of the ledger; one person proposes, another approves, each with a passkey. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { errorsOf, messageOf } from '#core/errors';
+import { type AdjustmentDocument, adjustmentHash, parseAdjustment } from '#ledger/contract';
+import { statementChallenge } from '#policies';
+import type { AdjustmentRequest, AdjustmentView } from '#workflows';
+import { readAssets, type ShowAmount } from '../assets.ts';
+import { type Connection, call } from '../client.ts';
+import { cliErrors } from '../contract.ts';
+import { formatTime } from '../format.ts';
+import type { Output } from '../output.ts';
+import { assertionBy, readPasskey } from '../passkey.ts';
+
+const fail = errorsOf(cliErrors);
+const root = '/v1/adjustments';
+const pathOf = (id: string): string => `${root}/${encodeURIComponent(id)}`;
+
+/** The rest is the api's to refuse. */
+const proposalFile = z.strictObject({
+  reason: z.string(),
+  corrects: z.string().optional(),
+  legs: z.array(
+    z.strictObject({ debit: z.string(), credit: z.string(), asset: z.string(), units: z.string() }),
+  ),
+});
+
+/** @throws CLI_FILE_INVALID */
+function readProposal(file: string): z.output<typeof proposalFile> {
+  try {
+    return proposalFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    throw fail('CLI_FILE_INVALID', `${file} is not a proposal: ${messageOf(error)}`, { file }, error);
+  }
+}
+
+function legsOf({ reason, corrects, proposedBy, legs }: AdjustmentDocument, show: ShowAmount): string[] {
+  return [
+    `  ${proposedBy}: ${reason}`,
+    ...(corrects === undefined ? [] : [`  corrects ${corrects}`]),
+    ...legs.map(
+      ({ debit, credit, asset, units }) =>
+        `  ${show(asset, units)} of ${asset}: debit ${debit}, credit ${credit}`,
+    ),
+  ];
+}
+
+function describe(view: AdjustmentView, show: ShowAmount): string {
+  return [
+    `${view.id}  ${view.state}  ${formatTime(view.proposedAt)}`,
+    ...legsOf(view, show),
+    ...(view.approvedBy.length === 0 ? [] : [`  approved by ${view.approvedBy.join(', ')}`]),
+    ...(view.refused === null ? [] : [`  not booked: ${view.refused.code}: ${view.refused.message}`]),
+  ].join('\n');
+}
+
+/** Exit code 1 while an approved adjustment is not booked. */
+async function show(connection: Connection, view: AdjustmentView, output: Output): Promise<number> {
+  output.show(view, describe(view, await readAssets(connection)));
+  return view.refused === null ? 0 : 1;
+}
+
+export async function listAdjustments(
+  connection: Connection,
+  filter: { readonly open: boolean },
+  output: Output,
+): Promise<void> {
+  const answer = await call<{ adjustments: AdjustmentView[] }>(
+    connection,
+    'GET',
+    `${root}?open=${String(filter.open)}`,
+  );
+  const assets = await readAssets(connection);
+  const texts = answer.adjustments.map((view) => describe(view, assets));
+  output.show(answer, texts.length === 0 ? 'no adjustments' : texts.join('\n'));
+}
+
+/** As this side computes it: of what the person is shown, not of what the api says it is. */
+const hashOf = (content: AdjustmentDocument): string => adjustmentHash(parseAdjustment(content));
+
+/** @throws CLI_CERTIFICATE_FALSE when what is to be signed is not what is shown */
+function signatureOf(
+  { statement, challenge }: AdjustmentRequest,
+  wanted: {
+    readonly act: 'propose' | 'approve';
+    readonly content: AdjustmentDocument;
+    readonly file: string;
+  },
+) {
+  const { person, passkey } = readPasskey(wanted.file);
+  const own = Buffer.from(statementChallenge(statement));
+  const isShown =
+    statement.act === wanted.act &&
+    statement.approver === person &&
+    statement.adjustment === hashOf(wanted.content);
+  if (!isShown || own.toString('base64url') !== challenge)
+    throw fail(
+      'CLI_CERTIFICATE_FALSE',
+      'the api asks to sign something else than it shows; nothing was signed',
+    );
+  return { notAfter: statement.notAfter, assertion: assertionBy(passkey, own) };
+}
+
+/** @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's LEDGER_*, POLICY_APPROVAL_REFUSED */
+export async function proposeAdjustment(
+  connection: Connection,
+  options: { readonly file: string; readonly passkeyFile: string },
+  output: Output,
+): Promise<number> {
+  const { person: proposedBy } = readPasskey(options.passkeyFile);
+  const content = { ...readProposal(options.file), proposedBy };
+  const request = await call<AdjustmentRequest>(connection, 'POST', `${root}/proposal-request`, content);
+  const signature = signatureOf(request, { act: 'propose', content, file: options.passkeyFile });
+  const view = await call<AdjustmentView>(connection, 'POST', root, { ...content, ...signature });
+  return await show(connection, view, output);
+}
+
+/**
+ * Signs the content that has this id, as `adjustments list` shows it; the id is computed here.
+ * @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's LEDGER_ADJUSTMENT_*, POLICY_APPROVAL_REFUSED
+ */
+export async function approveAdjustment(
+  connection: Connection,
+  options: { readonly id: string; readonly passkeyFile: string },
+  output: Output,
+): Promise<number> {
+  const { id } = options;
+  const { person: approver } = readPasskey(options.passkeyFile);
+  const request = await call<AdjustmentRequest>(connection, 'POST', `${pathOf(id)}/approval-request`, {
+    approver,
+  });
+  const content = request.adjustment;
+  if (hashOf(content) !== id)
+    throw fail('CLI_CERTIFICATE_FALSE', `the api shows another adjustment than ${id}; nothing was signed`);
+  const signature = signatureOf(request, { act: 'approve', content, file: options.passkeyFile });
+  const view = await call<AdjustmentView>(connection, 'POST', `${pathOf(id)}/approvals`, {
+    approver,
+    ...signature,
+  });
+  return await show(connection, view, output);
+}
+
+export async function bookAdjustment(connection: Connection, id: string, output: Output): Promise<number> {
+  return await show(
+    connection,
+    await call<AdjustmentView>(connection, 'POST', `${pathOf(id)}/booking`),
+    output,
+  );
+}
