@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openPool, type Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
 import { chainHot, customerMain } from '#ledger/contract';
-import { databaseForThisFile } from '../support/database.ts';
-import { askForServer } from '../support/servers.ts';
+import { databaseForThisFile, superuserOf } from '../support/database.ts';
 import { accountOf, ether, pending, post, postPending, voidPending, walletOf } from './fixture.ts';
 
 let pool: Pool;
@@ -19,11 +18,7 @@ beforeAll(async () => {
   const connectionString = await databaseForThisFile();
   pool = openPool({ connectionString, applicationName: 'test-ledger' });
   ledger = createLedger({ pool });
-  const { adminUrl = '' } = await askForServer('cluster');
-  const admin = new URL(adminUrl);
-  admin.pathname = new URL(connectionString).pathname;
-  superuser = new pg.Client({ connectionString: admin.href });
-  await superuser.connect();
+  superuser = await superuserOf(connectionString);
   await ledger.openAccounts(
     pool,
     [hot, alice, bob].map((path) => ({ path, asset: ether })),
@@ -36,7 +31,6 @@ beforeAll(async () => {
   await ledger.apply([post(bob, alice, 7n)]);
 });
 afterAll(async () => {
-  await superuser.end();
   await pool.end();
 });
 
@@ -59,24 +53,26 @@ describe('append-only', () => {
     };
     await refused(`UPDATE ledger.account SET path = path`, 'LG001');
     await refused('DELETE FROM ledger.account', 'LG001');
+    for (const column of ['account', 'asset_no', 'floor'])
+      await refused(`UPDATE ledger.balance SET ${column} = ${column}`, 'LG001');
+    await refused('DELETE FROM ledger.balance', 'LG001');
+    // hot, alice and bob are the accounts 1, 2 and 3.
+    await refused('UPDATE ledger.balance SET credits_posted = credits_posted + 1 WHERE account = 3', 'LG002');
     await refused(
-      `UPDATE ledger.account SET credits_posted = credits_posted + 1 WHERE path = '${bob}'`,
-      'LG002',
-    );
-    await refused(
-      `UPDATE ledger.account SET debits_posted = debits_posted + CASE path WHEN '${alice}' THEN 500 ELSE 0 END,
-         credits_posted = credits_posted + CASE path WHEN '${hot}' THEN 500 ELSE 0 END`,
+      `UPDATE ledger.balance SET debits_posted = debits_posted + CASE account WHEN 2 THEN 500 ELSE 0 END,
+         credits_posted = credits_posted + CASE account WHEN 1 THEN 500 ELSE 0 END`,
       '23514',
     );
+    await refused('UPDATE ledger.balance SET closed = true WHERE account = 2', '23514');
   });
 
   test('a batch outside the limits is refused in SQL too', async () => {
     const call = (reference: string, size: number) =>
-      pool.query('SELECT * FROM ledger.apply_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)', [
-        ...[[], [], [], [], [], [], [], [], []].map(() => Array.from({ length: size }, () => null)),
-        Array.from({ length: size }, () => reference),
-        Array.from({ length: size }, () => null),
-      ]);
+      pool.query(
+        `SELECT * FROM ledger.apply_batch(NULL, NULL, '{}', array_fill(gen_random_uuid(), ARRAY[$1::int]), NULL, NULL, NULL, NULL,
+           NULL, NULL, NULL, NULL, array_fill($2::text, ARRAY[$1::int]), NULL, NULL, NULL)`,
+        [size, reference],
+      );
     await expect(call('x', 0)).rejects.toMatchObject({ code: 'LG003' });
     await expect(call('x', 8001)).rejects.toMatchObject({ code: 'LG003' });
     await expect(call('a\nb', 1)).rejects.toMatchObject({ code: 'LG003' });
@@ -116,13 +112,14 @@ describe('verify finds', () => {
     ],
     [
       'two transfers in the other order',
-      `${inTransfer('seq = 1000', 'seq = 1')}; ${inTransfer('seq = 1', 'seq = 2')}; ${inTransfer('seq = 2', 'seq = 1000')}`,
+      `${inTransfer('seq = 1000, debit_before = 0, credit_before = 0', 'seq = 1')}; ${inTransfer('seq = 1, debit_before = 0, credit_before = 0', 'seq = 2')};
+       ${inTransfer('seq = 2', 'seq = 1000')}`,
       [{ check: 'batch', place: 'batch 1' }, { check: 'idempotency' }],
     ],
     [
       'an added transfer',
-      `INSERT INTO ledger.transfer (seq, id, kind, debit_account, credit_account, amount, code, reference)
-       SELECT 99, gen_random_uuid(), kind, debit_account, credit_account, amount, code, reference FROM ledger.transfer WHERE seq = 1`,
+      `INSERT INTO ledger.transfer (seq, id, kind, debit_account, credit_account, amount, code, reference, debit_before, credit_before)
+       SELECT 99, gen_random_uuid(), kind, debit_account, credit_account, amount, code, reference, 0, 0 FROM ledger.transfer WHERE seq = 1`,
       [{ check: 'journal' }, { check: 'balance' }, { check: 'idempotency' }],
     ],
     [
@@ -151,7 +148,7 @@ describe('verify finds', () => {
     ['a moved head', `UPDATE ledger.head SET hash = '\\x${random}'`, [{ check: 'chain', place: 'head' }]],
     [
       'invented money',
-      `UPDATE ledger.account SET credits_posted = credits_posted + 5 WHERE path = '${bob}'`,
+      'UPDATE ledger.balance SET credits_posted = credits_posted + 5 WHERE account = 3',
       [
         { check: 'balance', place: `${bob} ${ether}` },
         { check: 'zero-sum', place: ether },
@@ -160,7 +157,7 @@ describe('verify finds', () => {
     [
       'a renamed account',
       `UPDATE ledger.account SET path = '${customerMain(accountOf('eve'))}' WHERE path = '${alice}'`,
-      [{ check: 'batch', place: 'batch 1' }],
+      [{ check: 'register', place: 'account 2' }],
     ],
     ['a forgotten id', 'DELETE FROM ledger.transfer_id WHERE seq = 5', [{ check: 'idempotency' }]],
     [
