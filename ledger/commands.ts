@@ -31,7 +31,8 @@ export function assertCommands(commands: readonly TransferCommand[]): void {
   }
 }
 
-const errorOfStatus = {
+/** The error of each status that applied nothing. */
+export const errorOfStatus = {
   conflict: 'LEDGER_ID_CONFLICT',
   insufficient: 'LEDGER_INSUFFICIENT_FUNDS',
   'linked-failed': 'LEDGER_TRANSFER_INVALID',

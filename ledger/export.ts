@@ -8,6 +8,7 @@ import type { AccountRef } from './accounts.ts';
 import type { Transfer } from './contract.ts';
 import { ledgerErrors } from './errors.ts';
 import { eventsPerPortionMax, readEvents } from './events.ts';
+import type { BalanceAt } from './history.ts';
 import { type StatementLine, statementLines } from './statements.ts';
 
 const fail = errorsOf(ledgerErrors);
@@ -78,6 +79,20 @@ function jsonOf<T>(columns: Columns<T>, row: T): Record<string, string | number 
   );
 }
 export const transferJson = (transfer: Transfer) => jsonOf(journalColumns, transfer);
+export const balanceJson = (at: BalanceAt): Record<string, string | number | boolean> => ({
+  account: at.path,
+  asset: at.asset,
+  balance: at.balance.toString(),
+  available: at.available.toString(),
+  debitsPending: at.debitsPending.toString(),
+  debitsPosted: at.debitsPosted.toString(),
+  creditsPending: at.creditsPending.toString(),
+  creditsPosted: at.creditsPosted.toString(),
+  closed: at.closed,
+  batch: at.batch.toString(),
+  lastSeq: at.lastSeq.toString(),
+  recordedMs: at.recordedMs,
+});
 export const statementLineJson = (line: StatementLine) => jsonOf(statementColumns, line);
 
 async function* written<T>(

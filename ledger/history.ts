@@ -28,6 +28,8 @@ const bigintMax = 2n ** 63n - 1n;
 
 /** `timeMs` (ms since 1970) means the newest batch recorded at or before it, by the ledger's clock. */
 export type AsOf = { readonly batch: bigint } | { readonly timeMs: number };
+/** As of the newest batch. */
+export const newestBatch: AsOf = { timeMs: Number.MAX_SAFE_INTEGER };
 export interface HistoryLimits {
   readonly stepsMax?: number;
   readonly rowsMax?: number;

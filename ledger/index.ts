@@ -24,17 +24,33 @@ import {
   type TransferResult,
 } from './contract.ts';
 import { dueExpiries } from './expiry.ts';
-import { balances, totals, transfersByReference } from './reads.ts';
+import { balances, newestBatch, totals, transfersByReference } from './reads.ts';
 import { advanceStream, streamPosition } from './streams.ts';
 import { createLedgerWriter, type WriterOptions } from './writer.ts';
 
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { type EventsQuery, followEvents, readEvents } from './events.ts';
-export { type ExportFormat, exportFormats, exportJournal, exportStatement } from './export.ts';
+export { type ExplainedTransfer, explain } from './explain.ts';
+export {
+  balanceJson,
+  type ExportFormat,
+  exportFormats,
+  exportJournal,
+  exportStatement,
+  statementLineJson,
+  transferJson,
+} from './export.ts';
 export { type HeadCheck, verifyHeads } from './head-check.ts';
 export { exportHead, type HeadExport } from './head-export.ts';
 export { openHeadKey } from './head-key.ts';
-export { type AsOf, type BalanceAt, balanceAt } from './history.ts';
+export { type AsOf, type BalanceAt, balanceAt, newestBatch } from './history.ts';
+export {
+  type ImportPorts,
+  type ImportResult,
+  type ImportSummary,
+  importLines,
+  isImported,
+} from './import.ts';
 export { ensurePartitions, newestBatches } from './operations.ts';
 export {
   type StatementLine,
@@ -81,6 +97,8 @@ export interface Ledger {
   verify(queryable?: Queryable, range?: BatchRange): Promise<LedgerVerification>;
   /** What can be checked at any time in milliseconds: zero sums, and that the head is the newest batch. */
   verifyTotals(queryable?: Queryable): Promise<LedgerVerification>;
+  /** Number of the newest batch, up to which `verify` can be asked for a range; 0 before the first. */
+  newestBatch(queryable?: Queryable): Promise<bigint>;
   totals(asset: AssetId, queryable?: Queryable): Promise<LedgerTotals>;
 }
 
@@ -148,6 +166,7 @@ export function createLedger({ pool, ...options }: LedgerOptions): Ledger {
             range.to.toString(),
           ]),
     verifyTotals: async (queryable = pool) => await problemsOf(queryable, 'ledger.verify_totals()'),
+    newestBatch: (queryable = pool) => newestBatch(queryable),
     totals: (asset, queryable = pool) => totals(queryable, asset),
   };
 }
