@@ -25,6 +25,9 @@ export function assertCommands(commands: readonly TransferCommand[]): void {
         `the reference of ${id} is not 1 to ${referenceCharsMax} printable ASCII characters`,
         { id },
       );
+    // What reads JSON may bring anything here, and a comma in a number would be two numbers.
+    if ('amount' in rest && typeof (rest.amount.units as unknown) !== 'bigint')
+      throw fail('LEDGER_BATCH_INVALID', `the amount of ${id} is no whole number of base units`, { id });
     const timeoutMs = 'timeoutMs' in rest ? rest.timeoutMs : undefined;
     if (![at, timeoutMs].every((ms) => ms === undefined || Number.isSafeInteger(ms)))
       throw fail('LEDGER_BATCH_INVALID', `a time of ${id} is not a whole number of milliseconds`, { id });

@@ -50,8 +50,15 @@ BEGIN
   IF c_count < 1 OR c_count > 8000 THEN
     RAISE EXCEPTION 'ledger.apply_batch: % commands, allowed are 1 to 8000', c_count USING ERRCODE = 'LG003';
   END IF;
+  -- A column of another length would move every value behind the wrong one to the next command.
+  IF c_count <> ANY (array_remove(ARRAY[
+       cardinality(p_kind), cardinality(p_debit), cardinality(p_credit), cardinality(p_amount), cardinality(p_asset),
+       cardinality(p_pending), cardinality(p_linked), cardinality(p_code), cardinality(p_reference), cardinality(p_at_ms),
+       cardinality(p_timeout_ms), cardinality(p_balancing)], NULL)) THEN
+    RAISE EXCEPTION 'ledger.apply_batch: % ids, but a column of another length', c_count USING ERRCODE = 'LG003';
+  END IF;
   -- Two cheap tests: one expression with a bounded repetition takes 40 us each.
-  IF cardinality(p_reference) <> c_count OR EXISTS (
+  IF p_reference IS NULL OR EXISTS (
        SELECT FROM unnest(p_reference) AS reference
         WHERE reference IS NULL OR octet_length(reference) NOT BETWEEN 1 AND 128 OR reference ~ '[^!-~]') THEN
     RAISE EXCEPTION 'ledger.apply_batch: a reference is not 1 to 128 printable ASCII characters' USING ERRCODE = 'LG003';

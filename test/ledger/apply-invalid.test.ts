@@ -90,17 +90,6 @@ describe('one transfer of a batch', () => {
     await alone({ ...forged(-1n), kind } as MoveCommand, 'invalid');
   });
 
-  test.each(['0.5', '5.0', 'NaN', 'Infinity', '-0.1'])('a malformed amount: %s', async (units) => {
-    await alone(forged(units), 'invalid');
-    await alone(forged(units, { balancing: 'debit' }), 'invalid');
-    const hold = pending(main, hot, 3n);
-    expect(await statuses([hold])).toEqual(['ok']);
-    await alone(
-      { ...postPending(hold.id, 1n), amount: { asset: ether, units } } as unknown as TransferCommand,
-      'invalid',
-    );
-  });
-
   test('amounts are exact past 2^64', async () => {
     const units = 2n ** 200n + 1n;
     expect(await statuses([post(hot, ownerless, units), post(ownerless, hot, units)])).toEqual(['ok', 'ok']);
@@ -249,6 +238,12 @@ describe('the whole batch is refused before anything is asked', () => {
     },
   );
 
+  test.each([1, '1', '1,2', '0x1', undefined])('an amount that is no bigint: %j', async (units) => {
+    await refused([post(main, other, 1n), forged(units)], /base units/);
+    const hold = postPending(freshId(), 1n);
+    await refused([{ ...hold, amount: { asset: ether, units } } as unknown as TransferCommand], /base units/);
+  });
+
   test.each([0.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY])('a time that is none: %d', async (time) => {
     await refused([post(main, other, 1n, { at: time })], /milliseconds/);
     await refused([pending(main, other, 1n, { timeoutMs: time })], /milliseconds/);
@@ -256,10 +251,14 @@ describe('the whole batch is refused before anything is asked', () => {
 });
 
 describe('in SQL, past the types', () => {
-  const transferOne = async (units: string, debit: string | null = main, asset = ether): Promise<unknown> => {
+  const transferOne = async (
+    units: string,
+    over: { debit?: string | null; asset?: string; pending?: string } = {},
+  ) => {
+    const { debit = main, asset = ether, pending: hold } = over;
     const { rows } = await pool.query<{ status: string }>(
-      `SELECT ledger.transfer_one(gen_random_uuid(), 'post', $1, $2, $3, $4, 'inflow', 'test') AS status`,
-      [debit, other, asset, units],
+      'SELECT ledger.transfer_one(gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8) AS status',
+      [hold === undefined ? 'post' : 'post-pending', debit, other, asset, units, 'inflow', 'test', hold],
     );
     return rows[0]?.status;
   };
@@ -268,11 +267,47 @@ describe('in SQL, past the types', () => {
     expect(await transferOne('40')).toBe('ok');
     expect(await available(main)).toBe(60n);
     expect(await transferOne('61')).toBe('insufficient');
-    expect(await transferOne('1', 'house:bank')).toBe('unknown-account');
-    expect(await transferOne('1', null)).toBe('unknown-account');
-    expect(await transferOne('1', main, gold)).toBe('unknown-account');
-    for (const units of ['0', '-1', '0.5', 'NaN']) expect(await transferOne(units)).toBe('invalid');
-    expect(await available(main)).toBe(60n);
+    expect(await transferOne('1', { debit: 'house:bank' })).toBe('unknown-account');
+    expect(await transferOne('1', { debit: null })).toBe('unknown-account');
+    expect(await transferOne('1', { asset: gold })).toBe('unknown-account');
+  });
+
+  test.each(['0', '-1', '0.5', '5.0', '-0.1', 'NaN', 'Infinity'])('a malformed amount: %s', async (units) => {
+    const hold = pending(main, hot, 3n);
+    expect(await statuses([hold])).toEqual(['ok']);
+    expect(await transferOne(units)).toBe('invalid');
+    expect(await transferOne(units, { pending: hold.id.slice(3) })).toBe('invalid');
+    expect(await available(main)).toBe(97n);
+    await expect(transferOne('1e999999')).rejects.toMatchObject({ code: '22003' });
+  });
+
+  test('a column that is longer or shorter than the others', async () => {
+    const two = `ARRAY[gen_random_uuid(), gen_random_uuid()]`;
+    const columns = [
+      "'{post,post}'",
+      "'{1,1}'",
+      "'{2,2}'",
+      "'{1,1}'",
+      'NULL',
+      'NULL',
+      'NULL',
+      "'{inflow,inflow}'",
+      "'{x,x}'",
+    ];
+    const call = (wrong: number, value: string) =>
+      pool.query(
+        `SELECT * FROM ledger.apply_batch(NULL, NULL, '{1,2}', ${two},
+           ${columns.map((column, at) => (at === wrong ? value : column)).join(', ')}, NULL, NULL, NULL)`,
+      );
+    for (const [at, value] of [
+      [0, "'{post}'"],
+      [1, "'{1}'"],
+      [2, "'{2,2,2}'"],
+      [3, "'{1,1,1}'"],
+      [6, "'{t}'"],
+      [8, "'{x}'"],
+    ] as const)
+      await expect(call(at, value)).rejects.toMatchObject({ code: 'LG003' });
   });
 
   test('an account that is listed twice, or none', async () => {
