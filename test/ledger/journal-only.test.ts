@@ -1,0 +1,58 @@
+/** Modules move money through the templates of ledger/journal/ and in no other way. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+import { transferCodes, transferKinds } from '#ledger/contract';
+
+/** The ledger itself; what fills it with anything at all, to test or to measure; what prints templates as SQL. */
+const mayMove = /^(ledger|test|bench|tools\/journal-page)\//;
+const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+  encoding: 'utf8',
+})
+  .split('\n')
+  .filter((file) => /\.m?ts$/.test(file) && !file.endsWith('.d.ts') && existsSync(file));
+const kinds = new Set<string>(transferKinds);
+const codes = new Set<string>(transferCodes);
+
+function textOf(literal: ts.ObjectLiteralExpression, name: string): string | undefined {
+  for (const property of literal.properties) {
+    if (property.name?.getText() !== name || !ts.isPropertyAssignment(property)) continue;
+    // `'post' as const`, `('post')`
+    let value: ts.Expression = property.initializer;
+    while (ts.isAsExpression(value) || ts.isParenthesizedExpression(value)) value = value.expression;
+    if (ts.isStringLiteralLike(value)) return value.text;
+  }
+  return undefined;
+}
+
+/** Places where an object is made that says how or why value moves. */
+function movesIn(name: string, text: string): string[] {
+  const source = ts.createSourceFile(name, text, ts.ScriptTarget.ESNext, true);
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (
+      ts.isObjectLiteralExpression(node) &&
+      (kinds.has(textOf(node, 'kind') ?? '') || codes.has(textOf(node, 'code') ?? ''))
+    )
+      found.push(`${name}:${source.getLineAndCharacterOfPosition(node.getStart()).line + 1}`);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+test('the templates themselves are found', () => {
+  const templates = files.filter((file) => file.startsWith('ledger/journal/'));
+  expect(templates.flatMap((file) => movesIn(file, readFileSync(file, 'utf8'))).length).toBeGreaterThan(15);
+  expect(movesIn('x', "f({ id, kind: ('post' as const), debit })")).toHaveLength(1);
+  expect(movesIn('x', "f({ code: 'float', ...leg })")).toHaveLength(1);
+});
+
+test('no module makes a transfer command itself, or calls what writes the ledger', () => {
+  const others = files.filter((file) => !mayMove.test(file));
+  expect(others.length).toBeGreaterThan(100);
+  expect(others.flatMap((file) => movesIn(file, readFileSync(file, 'utf8')))).toEqual([]);
+  const writers = /ledger\.(apply_batch|apply_batch_at|transfer_one)\b/;
+  expect(others.filter((file) => writers.test(readFileSync(file, 'utf8')))).toEqual([]);
+});
