@@ -9,6 +9,7 @@ import { migrate } from '../infra/migrations.ts';
 import { fund, openDatabase, pathsOf, type Samples, type Workload } from './ledger/database.ts';
 import { type Subject, subjectsOf } from './ledger/subjects.ts';
 import { writerRows } from './ledger/writers.ts';
+import { soak } from './ledger-soak.ts';
 import {
   type BenchRow,
   benchArguments,
@@ -37,7 +38,11 @@ async function runRounds(subjects: readonly Subject[], rounds: number, roundMs: 
 }
 
 async function main(): Promise<void> {
-  const { quick, jsonFile } = benchArguments();
+  const { quick, jsonFile, mode } = benchArguments(['soak']);
+  if (mode === 'soak') {
+    await soak({ quick, jsonFile });
+    return;
+  }
   const [accounts, rounds, roundMs] = quick ? [10_000, 1, 1_200] : [100_000, 3, 5_000];
   const database = await openDatabase();
   const pool = openPool({ connectionString: database.url, applicationName: 'bench-ledger' });

@@ -27,14 +27,22 @@ export interface BenchArguments {
   readonly jsonFile: string | undefined;
 }
 
-/** @throws TypeError for an unknown argument */
-export function benchArguments(argv: readonly string[] = process.argv.slice(2)): BenchArguments {
+/** @param modes other things than usual that this bench can do, each with a flag of its own. @throws TypeError for an unknown argument */
+export function benchArguments<const Mode extends string = never>(
+  modes: readonly Mode[] = [],
+  argv: readonly string[] = process.argv.slice(2),
+): BenchArguments & { readonly mode: Mode | undefined } {
   const { values } = parseArgs({
     args: [...argv],
-    options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } },
+    options: {
+      ...Object.fromEntries(modes.map((mode) => [mode, { type: 'boolean' as const }])),
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+    },
     allowPositionals: false,
   });
-  return { quick: values.quick, jsonFile: values.json };
+  const given = new Map<string, unknown>(Object.entries(values));
+  return { quick: values.quick, jsonFile: values.json, mode: modes.find((mode) => given.get(mode) === true) };
 }
 
 /** The machine and runtime, to be spread into `conditions`. */

@@ -14,6 +14,16 @@ export const cliErrors = {
     why: 'A file given to a command cannot be read or does not have the form the command needs.',
     whatToDo: 'Check the path and the file; the message names the field.',
   },
+  CLI_OPTION_INVALID: {
+    kind: 'invalid',
+    why: 'An option or argument of a command has not the form it needs, or does not go together with another.',
+    whatToDo: 'Correct what the message names; `--help` after the command describes it.',
+  },
+  CLI_LEDGER_MISSING: {
+    kind: 'not_found',
+    why: 'The database that was given has no ledger in it.',
+    whatToDo: 'Check the database URL; the worker makes the tables at its first start.',
+  },
   CLI_CERTIFICATE_FALSE: {
     kind: 'invalid',
     why: 'A certificate does not prove what it claims; the message lists each check that failed.',

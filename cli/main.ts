@@ -1,4 +1,7 @@
-/** The operator's command line. It can do nothing that the API cannot; `certificate verify` and `address verify` work offline. */
+/**
+ * The operator's command line. It can do nothing that the API cannot, apart from `ledger`, which works on PostgreSQL itself
+ * with the rights of the database user it is given; `certificate verify` and `address verify` work offline.
+ */
 import { Command } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';
 import { showBalances, showStatus } from './commands/accounts.ts';
@@ -11,6 +14,7 @@ import {
 import { liftHalt, showCase, showCases, workOnCase } from './commands/cases.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
+import { registerLedger } from './ledger.ts';
 import { createOutput, describeError, type Output } from './output.ts';
 
 interface GlobalOptions extends ConnectionOptions {
@@ -181,6 +185,8 @@ program
       process.exitCode = showAddressVerification(address, options, outputOf(cmd));
     },
   );
+
+registerLedger(program);
 
 try {
   await program.parseAsync();

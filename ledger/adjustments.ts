@@ -31,8 +31,9 @@ export interface Adjustment extends AdjustmentContent {
   /** {@link adjustmentHash} of the content; also the reference of its transfers. */
   readonly id: Sha256;
   readonly proposedAt: Date;
+  readonly evidence: JsonValue;
   /** Oldest first. */
-  readonly approvedBy: readonly string[];
+  readonly approvals: readonly Approver[];
   readonly booked: boolean;
 }
 export interface BookingOutcome {
@@ -70,7 +71,8 @@ interface Row {
   readonly corrects: string | null;
   readonly proposed_by: string;
   readonly proposed_at: Date;
-  readonly approved_by: string[];
+  readonly evidence: JsonValue;
+  readonly approvals: readonly Approver[];
   readonly booked: boolean;
   readonly legs: AdjustmentDocument['legs'];
 }
@@ -78,8 +80,11 @@ interface Row {
 /** One row per adjustment. `$1`: only this one; `$2`: only those not booked. */
 const adjustmentsSql = `
   SELECT j.content, j.reason, j.corrects, j.proposed_by, j.proposed_at,
-         ARRAY(SELECT v.person FROM ledger.adjustment_approval AS v
-                WHERE v.adjustment = min(j.id::text)::uuid ORDER BY v.approved_at, v.person) AS approved_by,
+         (array_agg(j.evidence ORDER BY j.leg))[1] AS evidence,
+         (SELECT coalesce(json_agg(json_build_object('person', v.person, 'evidence', v.evidence)
+                                   ORDER BY v.approved_at, v.person), '[]')
+            FROM ledger.adjustment_approval AS v
+           WHERE v.adjustment = (array_agg(j.id ORDER BY j.leg))[1]) AS approvals,
          bool_and(i.id IS NOT NULL) AS booked,
          json_agg(json_build_object('debit', j.debit, 'credit', j.credit, 'asset', j.asset, 'units', j.amount::text)
                   ORDER BY j.leg) AS legs
@@ -100,7 +105,8 @@ async function list(queryable: Queryable, id: Sha256 | null, open: boolean): Pro
       legs: row.legs,
     }),
     proposedAt: row.proposed_at,
-    approvedBy: row.approved_by,
+    evidence: row.evidence,
+    approvals: row.approvals,
     booked: row.booked,
   }));
 }

@@ -13,7 +13,7 @@ import { type TransferRow, transferOf } from './rows.ts';
 const fail = errorsOf(ledgerErrors);
 
 /** A business event has under ten; more of one reference are not told one by one. */
-export const explainedTransfersMax = 100;
+const explainedTransfersMax = 100;
 
 export interface Hold {
   readonly state: 'pending' | 'posted' | 'voided' | 'expired';

@@ -21,9 +21,9 @@ import {
 const fail = errorsOf(ledgerErrors);
 
 /** Transfers of the account that are undone one by one; each is one lookup by primary key, two for posting a hold. */
-export const historyStepsMax = 50_000;
+const historyStepsMax = 50_000;
 /** Transfers read in a row where that is needed instead: one partition of the journal. */
-export const historyRowsMax = 2_000_000;
+const historyRowsMax = 2_000_000;
 const bigintMax = 2n ** 63n - 1n;
 
 /** `timeMs` (ms since 1970) means the newest batch recorded at or before it, by the ledger's clock. */

@@ -36,6 +36,7 @@ export type {
 export type { ChainSettings, IntentSigner, OperationsDeps, WalletSettings } from './operations/context.ts';
 export type { HaltLiftOutcome, HaltLiftRequest } from './operations/halt-lifts.ts';
 export type { InflowView } from './operations/inflows.ts';
+export { movementOrigin } from './operations/movement.ts';
 export type { CustodyPort, OwnAddress } from './operations/ports.ts';
 export type { BooksAtCursor } from './operations/proof.ts';
 export type { ReconciliationState } from './operations/reconciliation/state.ts';

@@ -44,7 +44,16 @@ const view = z.object({
   id: z.string(),
   ...proposalFields,
   proposedAt: z.number().int().describe('milliseconds since 1970'),
-  approvedBy: z.array(z.string()),
+  people: z.array(
+    z.object({
+      person: z.string(),
+      act: z.enum(['propose', 'approve']),
+      defect: z
+        .string()
+        .nullable()
+        .describe('what is wrong with the signature kept, by the roster in force; null if it is good'),
+    }),
+  ),
   state: z.enum(['proposed', 'approved', 'booked']),
   refused: z
     .object({ code: z.string(), message: z.string() })

@@ -77,7 +77,7 @@ export async function openDatabase(): Promise<Database> {
   }
 }
 
-export const pathOf = (index: number): AccountPath => customerMain(derivedId('acc', `bench ${index}`));
+const pathOf = (index: number): AccountPath => customerMain(derivedId('acc', `bench ${index}`));
 export const pathsOf = (accounts: number): readonly AccountPath[] =>
   Array.from({ length: accounts + 1 }, (_, index) => pathOf(index));
 

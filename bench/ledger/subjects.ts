@@ -68,7 +68,7 @@ async function functionTransfer(pool: Pool, accounts: number, workload: Workload
   });
 }
 
-export function assertOk(results: readonly TransferResult[]): void {
+function assertOk(results: readonly TransferResult[]): void {
   const failed = results.find(({ status }) => status !== 'ok');
   if (failed !== undefined)
     throw new Error(`transfer ${failed.id} was ${failed.status} ${failed.account ?? ''}`);

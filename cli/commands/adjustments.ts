@@ -49,7 +49,12 @@ function describe(view: AdjustmentView, show: ShowAmount): string {
   return [
     `${view.id}  ${view.state}  ${formatTime(view.proposedAt)}`,
     ...legsOf(view, show),
-    ...(view.approvedBy.length === 0 ? [] : [`  approved by ${view.approvedBy.join(', ')}`]),
+    ...view.people
+      .filter(({ act, defect }) => act === 'approve' || defect !== null)
+      .map(
+        ({ act, person, defect }) =>
+          `  ${act === 'approve' ? 'approved' : 'proposed'} by ${person}${defect === null ? '' : `: SIGNATURE NOT GOOD (${defect})`}`,
+      ),
     ...(view.refused === null ? [] : [`  not booked: ${view.refused.code}: ${view.refused.message}`]),
   ].join('\n');
 }

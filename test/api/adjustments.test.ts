@@ -83,17 +83,27 @@ async function approve(id: string, approver: string, signer = approver, sent: ob
   const request = (await ask(`${root}/${id}/approval-request`, { approver })).json<AdjustmentRequest>();
   return await ask(`${root}/${id}/approvals`, { approver, ...signed(signer, request), ...sent });
 }
+const proposed = { person: 'ana', act: 'propose', defect: null };
 const refusedWith = (defect: string) => ({ code: 'POLICY_APPROVAL_REFUSED', details: { defect } });
 
 test('one proposes, another approves, and it is booked once', async () => {
   const before = (await bench.deps.ledger.balances({ paths: [alice] }))[0]?.balance ?? 0n;
   const { content, request, view } = await propose();
-  expect(view).toMatchObject({ ...content, id: request.adjustment.id, state: 'proposed', approvedBy: [] });
+  expect(view).toMatchObject({
+    ...content,
+    id: request.adjustment.id,
+    state: 'proposed',
+    people: [proposed],
+  });
   expect((await ask(`${root}?open=true`, undefined, 'auditor')).json()).toMatchObject({
     adjustments: [{ id: view.id }],
   });
   const approved = await approve(view.id, 'ben');
-  expect(approved.json()).toMatchObject({ state: 'booked', approvedBy: ['ben'], refused: null });
+  expect(approved.json()).toMatchObject({
+    state: 'booked',
+    people: [proposed, { person: 'ben', act: 'approve', defect: null }],
+    refused: null,
+  });
   expect((await approve(view.id, 'ben')).json()).toEqual(approved.json());
   expect((await ask(`${root}/${view.id}`, undefined, 'auditor')).json()).toEqual(approved.json());
   expect((await bench.deps.ledger.balances({ paths: [alice] }))[0]?.balance).toBe(before - 5n);
@@ -124,7 +134,32 @@ test('nobody approves alone, for another, or what was signed for something else'
   expect((await ask(`${root}/proposal-request`, proposal('5', 'nobody'))).json()).toMatchObject(
     refusedWith('approver-unknown'),
   );
-  expect((await ask(`${root}/${view.id}`)).json()).toMatchObject({ state: 'proposed', approvedBy: [] });
+  expect((await ask(`${root}/${view.id}`)).json()).toMatchObject({ state: 'proposed', people: [proposed] });
+});
+
+test('a name written past the operations has no signature: it is shown, and nothing is booked on it', async () => {
+  const { view } = await propose();
+  const { request: another, view: other } = await propose();
+  const forge = async (person: string, evidence: object | null) =>
+    await bench.deps.pool.query(
+      'INSERT INTO ledger.adjustment_approval (adjustment, person, evidence) SELECT id, $2, $3 FROM ledger.adjustment WHERE content = $1',
+      [view.id, person, evidence],
+    );
+  await forge('ben', null);
+  // A good signature of ana's, for proposing the other one.
+  const { statement } = another;
+  await forge('cleo', { statement, assertion: signed('ana', another).assertion });
+  expect((await ask(`${root}/${view.id}`)).json()).toMatchObject({
+    state: 'approved',
+    people: [
+      proposed,
+      { person: 'ben', act: 'approve', defect: 'malformed' },
+      { person: 'cleo', act: 'approve', defect: expect.any(String) as string },
+    ],
+  });
+  expect((await ask(`${root}/${view.id}/booking`, {})).json()).toMatchObject(refusedWith('malformed'));
+  expect(await bench.deps.ledger.transfersByReference(view.id)).toEqual([]);
+  expect((await ask(`${root}/${other.id}`)).json()).toMatchObject({ state: 'proposed' });
 });
 
 test('what cannot be booked stays approved and says why', async () => {

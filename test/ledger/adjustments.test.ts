@@ -67,13 +67,13 @@ beforeEach(async () => {
 test('a second person books it: all legs, under the hash of what was agreed', async () => {
   const [wrong] = await ledger.apply([post(hot, alice, 5n)]);
   const before = [await balanceOf(alice), await balanceOf(bob)];
-  const { id, booked, approvedBy } = await propose(wrong === undefined ? {} : { corrects: wrong.id });
-  expect({ booked, approvedBy }).toEqual({ booked: false, approvedBy: [] });
+  const { id, booked, approvals } = await propose(wrong === undefined ? {} : { corrects: wrong.id });
+  expect({ booked, approvals }).toEqual({ booked: false, approvals: [] });
   expect(await balanceOf(bob)).toBe(before[1]);
 
   const { adjustment: done, refused } = await adjustments.approve(id, by('ben'));
   expect(refused).toBeUndefined();
-  expect(done).toMatchObject({ id, booked: true, approvedBy: ['ben'], corrects: wrong?.id });
+  expect(done).toMatchObject({ id, booked: true, evidence, approvals: [by('ben')], corrects: wrong?.id });
   expect([await balanceOf(alice), await balanceOf(bob)]).toEqual([
     (before[0] ?? 0n) - 5n,
     (before[1] ?? 0n) + 5n,
@@ -91,7 +91,10 @@ test('approving and booking again books nothing again, also at once', async () =
   );
   expect(outcomes.map(({ refused }) => refused)).toEqual([undefined, undefined, undefined]);
   const balance = await balanceOf(bob);
-  expect((await adjustments.book(id)).adjustment.approvedBy.toSorted()).toEqual(['ben', 'cai']);
+  expect((await adjustments.book(id)).adjustment.approvals.map(({ person }) => person).toSorted()).toEqual([
+    'ben',
+    'cai',
+  ]);
   expect(await balanceOf(bob)).toBe(balance);
   expect(await ledger.transfersByReference(id)).toHaveLength(2);
 });
@@ -111,7 +114,7 @@ describe('what one person alone cannot do', () => {
     });
     const { adjustment: still, refused } = await adjustments.book(id);
     expect(refused).toMatchObject({ code: 'LEDGER_NOT_APPROVED' });
-    expect(still).toMatchObject({ booked: false, approvedBy: [] });
+    expect(still).toMatchObject({ booked: false, approvals: [] });
   });
 
   test('approve it past this module: the database refuses the proposer', async () => {
@@ -162,7 +165,7 @@ test('without funds it stays approved and says so, and is booked when there are 
   const { id } = await propose({ legs: [{ debit: alice, credit: houseSuspense, amount: eth(short + 1n) }] });
   const { adjustment: waiting, refused } = await adjustments.approve(id, by('ben'));
   expect(refused).toMatchObject({ code: 'LEDGER_INSUFFICIENT_FUNDS', details: { account: alice } });
-  expect(waiting).toMatchObject({ booked: false, approvedBy: ['ben'] });
+  expect(waiting).toMatchObject({ booked: false, approvals: [by('ben')] });
   expect((await adjustments.list({ open: true })).map((each) => each.id)).toContain(id);
   await ledger.apply([post(hot, alice, 1n)]);
   expect((await adjustments.book(id)).adjustment).toMatchObject({ booked: true });
@@ -174,7 +177,7 @@ test('a database that fails is not an answer of the books', async () => {
   const broken = createAdjustments(pool, () => Promise.reject(new Error('connection lost')));
   const { id } = await propose();
   await expect(broken.approve(id, by('ben'))).rejects.toThrow('connection lost');
-  expect((await adjustments.book(id)).adjustment).toMatchObject({ booked: true, approvedBy: ['ben'] });
+  expect((await adjustments.book(id)).adjustment).toMatchObject({ booked: true, approvals: [by('ben')] });
 });
 
 test('a proposal that cannot be meant is refused', async () => {
