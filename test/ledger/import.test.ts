@@ -23,10 +23,10 @@ const bytesOf = (lines: readonly Line[]): Buffer =>
   Buffer.from(lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'));
 
 async function run(
-  lines: readonly Line[] | Buffer,
+  lines: readonly Line[] | Uint8Array,
   options: { strict?: boolean; chunkBytes?: number } = {},
 ): Promise<{ results: ImportResult[]; summary: ImportSummary; statuses: string[] }> {
-  const bytes = lines instanceof Buffer ? lines : bytesOf(lines);
+  const bytes = lines instanceof Uint8Array ? lines : bytesOf(lines);
   const { chunkBytes = 1024, ...rest } = options;
   async function* open() {
     for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
