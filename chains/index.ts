@@ -29,7 +29,6 @@ export {
   recordStep,
 } from './store/blocks.ts';
 export { haltScopeOf } from './store/halts.ts';
-export { outgoingPage } from './store/outgoing-pages.ts';
 export {
   type MinedOutcome,
   type Outgoing,
@@ -45,6 +44,7 @@ export {
   reserveConflictSet,
   unmine,
 } from './store/outgoing.ts';
+export { outgoingPage } from './store/outgoing-pages.ts';
 
 const fail = errorsOf(chainErrors);
 

@@ -143,6 +143,19 @@ export async function noteCase(
   await appendEvent(tx, id, { event: 'noted', actor: said.by, note: said.note });
 }
 
+/** The newest case of this kind and subject, open or closed, with its history. */
+export async function newestCase(
+  db: Queryable,
+  of: Pick<NewCase, 'kind' | 'subject'>,
+): Promise<CaseRecord | undefined> {
+  const { rows } = await db.query<{ id: string }>(
+    `SELECT id FROM infra.incident_case WHERE kind = $1 AND subject = $2
+      ORDER BY (closed_at IS NULL) DESC, opened_at DESC, id DESC LIMIT 1`,
+    [of.kind, of.subject],
+  );
+  return rows[0] === undefined ? undefined : await readCase(db, rows[0].id);
+}
+
 /** Open cases, oldest first. */
 export async function openCases(db: Queryable): Promise<readonly IncidentCase[]> {
   const { rows } = await db.query<CaseRow>(

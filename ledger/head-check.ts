@@ -32,6 +32,8 @@ export interface HeadProblem {
 }
 export interface HeadCheck {
   readonly problems: readonly HeadProblem[];
+  /** Those of them that rest on the word of one keeper alone, without the ledger's signature; absent when there are none. */
+  readonly unbelieved?: readonly HeadProblem[];
   /** The newest batch that a signed head proves, and who has that head; absent when there is none. */
   readonly proven?: {
     readonly batch: bigint;
@@ -218,6 +220,7 @@ export async function verifyHeads(
         ),
       ),
     ],
+    ...(witnessed.problems.length === 0 ? {} : { unbelieved: witnessed.problems }),
     unread,
   };
 }

@@ -24,7 +24,7 @@ import {
   type TransferResult,
 } from './contract.ts';
 import { dueExpiries } from './expiry.ts';
-import { balances, newestBatch, totals, transfersByReference } from './reads.ts';
+import { balances, totals, transfersByReference } from './reads.ts';
 import { advanceStream, streamPosition } from './streams.ts';
 import { createLedgerWriter, type WriterOptions } from './writer.ts';
 
@@ -97,8 +97,6 @@ export interface Ledger {
   verify(queryable?: Queryable, range?: BatchRange): Promise<LedgerVerification>;
   /** What can be checked at any time in milliseconds: zero sums, and that the head is the newest batch. */
   verifyTotals(queryable?: Queryable): Promise<LedgerVerification>;
-  /** Number of the newest batch, up to which `verify` can be asked for a range; 0 before the first. */
-  newestBatch(queryable?: Queryable): Promise<bigint>;
   totals(asset: AssetId, queryable?: Queryable): Promise<LedgerTotals>;
 }
 
@@ -166,7 +164,6 @@ export function createLedger({ pool, ...options }: LedgerOptions): Ledger {
             range.to.toString(),
           ]),
     verifyTotals: async (queryable = pool) => await problemsOf(queryable, 'ledger.verify_totals()'),
-    newestBatch: (queryable = pool) => newestBatch(queryable),
     totals: (asset, queryable = pool) => totals(queryable, asset),
   };
 }

@@ -180,6 +180,17 @@ export interface Operations {
   certificate(withdrawalId: string): Promise<Certificate>;
 }
 
+/** What is done for the ledger from time to time; see `operations/ledger-keeping.ts`. */
+export const ledgerChores = [
+  'expire-holds',
+  'add-partitions',
+  'check-books',
+  'verify-journal',
+  'export-head',
+  'verify-heads',
+] as const;
+export type LedgerChore = (typeof ledgerChores)[number];
+
 /** Temporal names. Ids are business ids, so that a second start finds the first. */
 export const temporalNamespace = 'strongroom';
 export const taskQueues = {
@@ -189,8 +200,9 @@ export const taskQueues = {
 } as const;
 export const workflowIds = {
   chainWatcher: (chainName: string): string => `chainWatcher/${chainName}`,
-  /** One for the whole ledger. */
-  ledgerKeeper: 'ledgerKeeper',
+  /** One per chore; reconciliation has one per chain. */
+  ledgerKeeper: (chore: LedgerChore | 'reconcile', chain?: string): string =>
+    ['ledgerKeeper', chore, ...(chain === undefined ? [] : [chain])].join('/'),
   withdrawal: (id: string): string => `withdrawal/${id}`,
   batcher: (chain: string, walletId: string): string => `batcher/${chain}/${walletId}`,
   batch: (id: string): string => `batch/${id}`,
@@ -294,6 +306,20 @@ export const workflowErrors = {
     kind: 'not_found',
     why: 'Nothing is halted under this scope; it may have been lifted already.',
     whatToDo: 'List the halts (`strongroom cases`) and use a scope from there.',
+  },
+  LEDGER_HEADS_UNKEPT: {
+    kind: 'unavailable',
+    why: 'A co-signer did not record the newest signed head of the ledger, or could not be asked for those it has.',
+    whatToDo:
+      "Look whether the named co-signer is up, and whether its configuration has the ledger's public key (`ledgerPublicKey`). The others have the head; it is tried again.",
+    retryable: true,
+  },
+  LEDGER_PARTITIONS_BUSY: {
+    kind: 'unavailable',
+    why: 'New partitions of the journal could not be added, because something reads or copies all of it.',
+    whatToDo:
+      'Nothing for some minutes; if it goes on, look for a dump or a query that holds locks on ledger.transfer.',
+    retryable: true,
   },
   DEPOSIT_AFTER_FINAL_ORPHANED: {
     kind: 'invariant',

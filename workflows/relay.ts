@@ -6,7 +6,14 @@ import { messageOf } from '#core/errors';
 import type { Pool } from '#infra/db';
 import type { Logger } from '#infra/log';
 import { type OutboxMessage, relay } from '#infra/outbox';
-import { outboxTopics, taskQueues, wakeSignalName, workflowIds } from './contract.ts';
+import {
+  type LedgerChore,
+  ledgerChores,
+  outboxTopics,
+  taskQueues,
+  wakeSignalName,
+  workflowIds,
+} from './contract.ts';
 import type {
   ChainWatcherInput,
   LedgerKeeperInput,
@@ -29,6 +36,7 @@ interface Intervals {
   readonly reconcileEveryMs: number;
   readonly verifyEveryMs: number;
   readonly exportHeadEveryMs: number;
+  readonly verifyHeadsEveryMs: number;
 }
 export interface RelayTargets {
   readonly client: Client;
@@ -54,6 +62,24 @@ function entityInput(targets: RelayTargets, walletId: string, pollMs: number): W
   };
 }
 
+function keepers(chains: readonly string[], intervals: Intervals): readonly LedgerKeeperInput[] {
+  const every: Readonly<Record<LedgerChore, number>> = {
+    'expire-holds': intervals.ledgerPollMs,
+    'add-partitions': intervals.ledgerPollMs,
+    'check-books': intervals.ledgerPollMs,
+    'verify-journal': intervals.verifyEveryMs,
+    'export-head': intervals.exportHeadEveryMs,
+    'verify-heads': intervals.verifyHeadsEveryMs,
+  };
+  return [
+    ...ledgerChores.map((chore) => ({ work: { chore }, everyMs: every[chore] })),
+    ...chains.map((chain) => ({
+      work: { chore: 'reconcile' as const, chain },
+      everyMs: intervals.reconcileEveryMs,
+    })),
+  ];
+}
+
 /** Starts what runs for ever, or finds it running. */
 export async function startStandingWorkflows(targets: RelayTargets): Promise<void> {
   const { client, intervals, wallets } = targets;
@@ -66,13 +92,15 @@ export async function startStandingWorkflows(targets: RelayTargets): Promise<voi
       args: [input],
     });
   }
-  const { ledgerPollMs: pollMs, reconcileEveryMs, verifyEveryMs, exportHeadEveryMs } = intervals;
-  const keeper: LedgerKeeperInput = { chains, pollMs, reconcileEveryMs, verifyEveryMs, exportHeadEveryMs };
-  await client.workflow.start('ledgerKeeper', {
-    ...standing,
-    workflowId: workflowIds.ledgerKeeper,
-    args: [keeper],
-  });
+  for (const input of keepers(chains, intervals)) {
+    const { work } = input;
+    const chain = work.chore === 'reconcile' ? work.chain : undefined;
+    await client.workflow.start('ledgerKeeper', {
+      ...standing,
+      workflowId: workflowIds.ledgerKeeper(work.chore, chain),
+      args: [input],
+    });
+  }
   for (const wallet of wallets) {
     await wakeEntity(targets, 'batcher', wallet.id);
     await wakeEntity(targets, 'sweeper', wallet.id);

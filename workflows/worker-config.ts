@@ -85,14 +85,16 @@ export const workerConfigSchema = operationsConfigSchema.extend({
       /** A payment not mined for so long is replaced by a dearer one. */
       stuckAfterMs: durationMs.default(120_000),
       outboxPollMs: durationMs.default(250),
-      /** Between two looks at the ledger: chores, and that mirrors and obligations agree. */
+      /** Between two looks at the ledger: holds that are due, partitions, totals and the batches since the last look. */
       ledgerPollMs: durationMs.default(10_000),
       /** Between two reconciliations of a chain with its node and our signatures. */
       reconcileEveryMs: durationMs.default(60_000),
       /** Between two proofs of the whole ledger from its journal; reads all of it. */
       verifyEveryMs: durationMs.default(86_400_000),
-      /** Between two exports of the ledger's head: what changes in the database in between is only found by `verify`. */
+      /** Between two exports of the ledger's head: a consistent rewrite of what came in between is not found. */
       exportHeadEveryMs: durationMs.default(60_000),
+      /** Between two looks at all heads the co-signers have; a hundred of each are read and verified. */
+      verifyHeadsEveryMs: durationMs.default(600_000),
     })
     .prefault({}),
 });

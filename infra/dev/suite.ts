@@ -125,6 +125,7 @@ const intervals = {
   reconcileEveryMs: 2000,
   verifyEveryMs: 30_000,
   exportHeadEveryMs: 2000,
+  verifyHeadsEveryMs: 5000,
 } as const;
 
 export function workerProcess(settings: SuiteSettings): SuiteProcess {

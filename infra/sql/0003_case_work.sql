@@ -5,6 +5,9 @@ ALTER TABLE infra.incident_case
 UPDATE infra.incident_case SET closed_by = 'unknown' WHERE closed_at IS NOT NULL;
 ALTER TABLE infra.incident_case ADD CHECK ((closed_at IS NULL) = (closed_by IS NULL));
 
+-- What became of the last one like it.
+CREATE INDEX incident_case_newest ON infra.incident_case (kind, subject, opened_at);
+
 CREATE TABLE infra.case_event (
   case_id text NOT NULL REFERENCES infra.incident_case,
   seq     integer NOT NULL CHECK (seq >= 1),

@@ -23,7 +23,8 @@ import { openState } from '../../infra/dev/state.ts';
 const testFolder = path.dirname(fileURLToPath(import.meta.url));
 /** Standing workflows are cut here, before a workflow task: enough turns to tell, small enough to read. */
 const eventsMax = 160;
-const withdrawalsMax = 4;
+/** Withdrawals differ: automatic, approved, denied; chores of the ledger by the activity they call. Of the others one is like the next. */
+const recordedMax: Readonly<Record<string, number>> = { withdrawal: 4, ledgerKeeper: 7 };
 
 /** The identity names the machine a worker ran on; replay does not look at it. */
 const withoutIdentity = (key: string, value: unknown): unknown => (key === 'identity' ? 'worker' : value);
@@ -74,8 +75,7 @@ async function record(environment: RunningEnvironment): Promise<void> {
   const taken = new Map<string, number[]>();
   for await (const { type, workflowId, runId } of client.workflow.list()) {
     const lengths = taken.get(type) ?? [];
-    // Withdrawals differ: automatic, approved, denied. Of the others one is like the next.
-    if (lengths.length >= (type === 'withdrawal' ? withdrawalsMax : 1)) continue;
+    if (lengths.length >= (recordedMax[type] ?? 1)) continue;
     const fetched = await client.workflow.getHandle(workflowId, runId).fetchHistory();
     const history = shortened(JSON.parse(historyToJSON(fetched), withoutIdentity) as RecordedHistory);
     if (lengths.includes(history.events.length)) continue;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Id } from '#core/ids';
 import { openCases } from '#infra/cases';
 import { createLogger } from '#infra/log';
-import { type WithdrawalState, workflowIds } from '#workflows/contract';
+import { ledgerChores, type WithdrawalState, workflowIds } from '#workflows/contract';
 import { startRelay, startStandingWorkflows } from '../../workflows/relay.ts';
 import { createWorkers } from '../../workflows/start-worker.ts';
 import { startAnvil } from '../support/anvil.ts';
@@ -76,6 +76,7 @@ beforeAll(async () => {
     reconcileEveryMs: 1000,
     verifyEveryMs: 2000,
     exportHeadEveryMs: 60_000,
+    verifyHeadsEveryMs: 60_000,
   };
   const targets = { client, intervals, wallets: bench.deps.wallets };
   const relay = startRelay(bench.deps.pool, targets, createLogger('test', { level: 'silent' }));
@@ -101,8 +102,20 @@ describe('the processes', () => {
       );
       return rows.length === 2 ? true : undefined;
     });
-    expect(await client.workflow.getHandle(workflowIds.ledgerKeeper).describe()).toMatchObject({
-      status: { name: 'RUNNING' },
+    const keepers = [
+      ...ledgerChores.map((chore) => workflowIds.ledgerKeeper(chore)),
+      workflowIds.ledgerKeeper('reconcile', chain),
+    ];
+    for (const id of keepers)
+      expect(await client.workflow.getHandle(id).describe(), id).toMatchObject({
+        status: { name: 'RUNNING' },
+      });
+    await until('every batch to be looked at', async () => {
+      const { rows } = await bench.deps.pool.query<{ found: 1 }>(
+        `SELECT 1 AS found FROM operations.progress JOIN ledger.head ON batch_no = position::bigint
+          WHERE scope = 'ledger/verified-batches'`,
+      );
+      return rows[0];
     });
   });
 

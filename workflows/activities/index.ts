@@ -3,18 +3,14 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { type ErrorKind, errorsOf, isStrongroomError, messageOf } from '#core/errors';
 import { parseId } from '#core/ids';
-import { workflowErrors } from '../contract.ts';
+import { type LedgerChore, workflowErrors } from '../contract.ts';
 import { type ClaimedBatch, claimBatch, closeBatch } from '../operations/batches.ts';
 import { certificate } from '../operations/certificates.ts';
+import { tellingFailures } from '../operations/chore-failures.ts';
 import type { OperationsDeps } from '../operations/context.ts';
 import { decide, type ReviewOutcome, review } from '../operations/decide.ts';
 import { follow } from '../operations/follow.ts';
-import {
-  checkBooks,
-  exportLedgerHead,
-  type HeadExportOutcome,
-  keepLedger,
-} from '../operations/ledger-keeping.ts';
+import { keepLedger } from '../operations/ledger-keeping.ts';
 import {
   type SendOutcome,
   type SignOutcome,
@@ -37,11 +33,9 @@ export interface DecisionActivities {
   /** Also makes the certificates of the rows that were paid. */
   closeBatch(input: { batchId: string; withdrawalIds: readonly string[] }): Promise<void>;
 }
-/** Queue `workflows`: the ledger as a whole; a deep look reads all of it. */
+/** Queue `workflows`: the ledger as a whole. */
 export interface LedgerActivities {
-  keepLedger(): Promise<void>;
-  checkBooks(input: { isDeep: boolean }): Promise<{ problems: number }>;
-  exportLedgerHead(): Promise<HeadExportOutcome>;
+  keepLedger(input: { chore: LedgerChore }): Promise<void>;
 }
 /** Queue `chain-<id>`: one chain's node. */
 export interface ChainActivities {
@@ -132,17 +126,21 @@ export function createDecisionActivities(deps: OperationsDeps): DecisionActiviti
   };
 }
 
+const tryOf = (chore: string) => ({ chore, number: Context.current().info.attempt });
+
 export function createLedgerActivities(deps: OperationsDeps): LedgerActivities {
   return {
-    keepLedger: inTemporalForm<void, void>('never', () => keepLedger(deps)),
-    checkBooks: inTemporalForm('never', (input) => checkBooks(deps, input)),
-    exportLedgerHead: inTemporalForm<void, HeadExportOutcome>('never', () => exportLedgerHead(deps)),
+    keepLedger: inTemporalForm('never', ({ chore }) =>
+      tellingFailures(deps, tryOf(chore), () => keepLedger(deps, chore)),
+    ),
   };
 }
 
 export function createChainActivities(deps: OperationsDeps): ChainActivities {
   return {
-    reconcile: inTemporalForm('never', ({ chain }) => reconcile(deps, chain)),
+    reconcile: inTemporalForm('never', ({ chain }) =>
+      tellingFailures(deps, tryOf(`reconcile/${chain}`), () => reconcile(deps, chain)),
+    ),
     followChain: inTemporalForm('never', ({ chain }) => followFor(deps, chain)),
     sendPayment: inTemporalForm('never', (input) => sendPayment(deps, input)),
     trackPayment: inTemporalForm('never', (input) => trackPayment(deps, input)),

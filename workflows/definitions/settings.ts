@@ -1,4 +1,5 @@
 /** Inputs of the workflows. Durations are inputs, so that a test runs in seconds what production runs in hours. */
+import type { LedgerChore } from '../contract.ts';
 
 export interface ChainWatcherInput {
   readonly chain: string;
@@ -9,23 +10,11 @@ export interface WithdrawalInput {
   /** How often approvals are looked at without being told. */
   readonly pollMs: number;
 }
-/** One for all chains and the ledger. Each period is counted in looks, so that it is rounded up to a multiple of `pollMs`. */
+/** One run per chore, and per chain for its reconciliation. */
 export interface LedgerKeeperInput {
-  readonly chains: readonly string[];
-  /** Between two looks: chores, and the cheap check of the books. */
-  readonly pollMs: number;
-  /** Between two reconciliations of a chain. */
-  readonly reconcileEveryMs: number;
-  /** Between two proofs of the whole ledger from its journal. */
-  readonly verifyEveryMs: number;
-  /** Between two exports of the ledger's head. */
-  readonly exportHeadEveryMs: number;
-  /** How long each of these three has been waited for, from the run before; absent: all are due at once. */
-  readonly waited?: {
-    readonly reconcileMs: number;
-    readonly verifyMs: number;
-    readonly exportHeadMs: number;
-  };
+  readonly work: { readonly chore: LedgerChore } | { readonly chore: 'reconcile'; readonly chain: string };
+  /** From the end of one turn to the next. */
+  readonly everyMs: number;
 }
 /** Pace of following one payment. */
 export interface PaymentPace {

@@ -8,7 +8,7 @@ import type { Id } from '#core/ids';
 import { type AssetId, assetId, type ChainId, chainOf } from '#core/money';
 import type { Clock, Random } from '#core/ports';
 import type { Pool } from '#infra/db';
-import type { HeadCheck, Ledger } from '#ledger';
+import type { HeadCheck, HeadExport, Ledger } from '#ledger';
 import type { Policy, Roster, Tier } from '#policies/contract';
 import type { CustodyPort } from './ports.ts';
 
@@ -55,7 +55,7 @@ export interface OperationsDeps {
   readonly withdrawalSigner?: IntentSigner;
   readonly sweepSigner?: IntentSigner;
   /** Signs the ledger's newest head and hands it to its witnesses; absent where a process has not the ledger's key. */
-  readonly exportHead?: () => Promise<unknown>;
+  readonly exportHead?: () => Promise<HeadExport>;
   /** Holds what its witnesses have against the ledger; absent likewise. */
   readonly verifyHeads?: () => Promise<HeadCheck>;
   /** How long an intent may wait for people and for the chain before it expires. */

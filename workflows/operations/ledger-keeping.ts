@@ -1,122 +1,94 @@
 /**
- * What the ledger needs from time to time: chores that keep it going, and looks at whether it is still true. A ledger that
- * is not true pays nothing: one case, and a halt of everything.
+ * What the ledger needs from time to time: chores that keep it going, and looks at whether it is still true. Each is safe to
+ * run twice and at once.
  */
-import { isStrongroomError } from '#core/errors';
-import { newId } from '#core/ids';
-import { openCase, setHalt } from '#infra/cases';
+import { errorsOf } from '#core/errors';
 import { inTransaction } from '#infra/db';
 import { ensurePartitions, newestBatches } from '#ledger';
 import type { LedgerProblem } from '#ledger/contract';
+import { type LedgerChore, workflowErrors } from '../contract.ts';
 import type { OperationsDeps } from './context.ts';
-import { haltScopes } from './halts.ts';
+import { checkLedgerHeads, exportLedgerHead } from './ledger-heads.ts';
+import { reportLedger } from './ledger-problems.ts';
+import { keepProgress, positionOf } from './progress.ts';
 
-/** Problems a case tells of; a person looks with `verify` for the rest. */
-const problemsToldMax = 20;
+const fail = errorsOf(workflowErrors);
 
-/** Of one look, 1,000 holds each; what is left waits for the next. */
+/** Calls per look, 1,000 holds each; the next look takes the rest. */
 const expiryCallsMax = 20;
-/** Proven again at every look: those since the one before, unless there were more than 100 a second. */
-const newestBatchesProven = 1_000n;
+/** Batches verified by one statement: with 1,000 transfers each about ten seconds. */
+const batchesPerCall = 1_000n;
+/** Calls per look, so that one ends within its timeout; where it has come to is kept, the next look goes on. */
+const verifyCallsMax = 20;
+const verifiedScope = 'ledger/verified-batches';
 
-async function endDueHolds({ ledger }: OperationsDeps): Promise<void> {
+async function expireHolds({ ledger }: OperationsDeps): Promise<void> {
   for (let calls = 0; calls < expiryCallsMax; calls++) if ((await ledger.expireDue()) === 0) return;
 }
 
-/** Chores, in order; each is safe to run twice and at once. */
-const chores: readonly ((deps: OperationsDeps) => Promise<unknown>)[] = [
-  ({ pool }) => ensurePartitions(pool),
-  endDueHolds,
-];
-
-export async function keepLedger(deps: OperationsDeps): Promise<void> {
-  for (const chore of chores) await chore(deps);
+async function addPartitions({ pool }: OperationsDeps): Promise<void> {
+  if ((await ensurePartitions(pool)).state === 'busy')
+    throw fail('LEDGER_PARTITIONS_BUSY', 'somebody reads or copies the whole journal');
 }
 
-async function haltLedger(deps: OperationsDeps, problems: readonly LedgerProblem[]): Promise<void> {
-  const told = problems
-    .slice(0, problemsToldMax)
-    .map(({ check, place, problem }) => `${check} ${place}: ${problem}`);
-  await inTransaction(deps.pool, async (tx) => {
-    await openCase(tx, {
-      id: newId('case', deps.clock, deps.random),
-      kind: 'ledger-invariant',
-      subject: 'ledger',
-      details: { problems: told, more: problems.length - told.length },
-    });
-    await setHalt(tx, { scope: haltScopes.ledger, reason: (told[0] ?? '').slice(0, 500) });
+/** One portion of the batches that were not looked at yet; whether more are left. */
+async function verifyNewBatches(deps: OperationsDeps): Promise<{ problems: number; isMore: boolean }> {
+  const { pool, ledger } = deps;
+  const newest = (await newestBatches(pool, 1n))?.to ?? 0n;
+  const verified = BigInt(await positionOf(pool, verifiedScope, '0'));
+  if (verified >= newest) {
+    const cut: LedgerProblem = {
+      check: 'chain',
+      place: `batch ${newest}`,
+      problem: `batches after it are missing: batch ${verified} was there and verified`,
+    };
+    const problems = verified > newest ? [cut] : [];
+    await reportLedger(deps, problems);
+    return { problems: problems.length, isMore: false };
+  }
+  const to = verified + batchesPerCall < newest ? verified + batchesPerCall : newest;
+  const { problems } = await ledger.verify(pool, { from: verified + 1n, to });
+  // Reported before it is left behind.
+  await reportLedger(deps, problems);
+  await inTransaction(pool, async (tx) => {
+    await keepProgress(tx, [{ scope: verifiedScope, position: to.toString() }]);
   });
+  return { problems: problems.length, isMore: to < newest };
 }
 
-/**
- * What the signed heads contradict. What a witness shows that the ledger did not sign is no evidence: a case, and no problem of
- * the books, else one hostile witness could stop all payments.
- */
-async function headProblems(deps: OperationsDeps): Promise<LedgerProblem[]> {
-  const { problems } = (await deps.verifyHeads?.()) ?? { problems: [] };
-  const ofWitnesses = problems.filter(({ place }) => place.startsWith('co-signer '));
-  if (ofWitnesses.length > 0)
-    await inTransaction(
-      deps.pool,
-      async (tx) =>
-        await openCase(tx, {
-          id: newId('case', deps.clock, deps.random),
-          kind: 'ledger-witness',
-          subject: 'ledger',
-          details: {
-            problems: ofWitnesses
-              .slice(0, problemsToldMax)
-              .map(({ place, problem }) => `${place} ${problem}`),
-          },
-        }),
-    );
-  return problems
-    .filter((problem) => !ofWitnesses.includes(problem))
-    .map(({ place, problem }) => ({ check: 'chain', place, problem }));
+/** The cheap look: the totals, and the hash chain of what was written since the last one. */
+export async function checkBooks(deps: OperationsDeps): Promise<{ readonly problems: number }> {
+  const totals = await deps.ledger.verifyTotals();
+  await reportLedger(deps, totals.problems);
+  let problems = totals.problems.length;
+  for (let calls = 0; calls < verifyCallsMax; calls++) {
+    const portion = await verifyNewBatches(deps);
+    problems += portion.problems;
+    if (!portion.isMore) break;
+  }
+  return { problems };
 }
 
-async function newestProblems({ pool, ledger }: OperationsDeps): Promise<readonly LedgerProblem[]> {
-  const newest = await newestBatches(pool, newestBatchesProven);
-  return [
-    ...(await ledger.verifyTotals()).problems,
-    ...(newest === undefined ? [] : (await ledger.verify(pool, newest)).problems),
-  ];
-}
-
-/**
- * Whether the books are true: at every look the totals, the head and the newest batches; at a deep one everything that
- * `ledger.verify` proves from the journal, and the heads that witnesses have. Returns how many problems there are; any stops
- * all payments.
- */
-export async function checkBooks(
-  deps: OperationsDeps,
-  { isDeep }: { readonly isDeep: boolean },
-): Promise<{ readonly problems: number }> {
-  const problems = isDeep
-    ? [...(await deps.ledger.verify()).problems, ...(await headProblems(deps))]
-    : await newestProblems(deps);
-  if (problems.length > 0) await haltLedger(deps, problems);
+/** The deep look: everything that `ledger.verify` proves, from the whole journal. */
+export async function verifyJournal(deps: OperationsDeps): Promise<{ readonly problems: number }> {
+  const { problems } = await inTransaction(deps.pool, async (tx) => {
+    // Of a worker that was killed the statement would go on for hours, and the next worker begins another one.
+    await tx.query("SET LOCAL client_connection_check_interval = '10s'");
+    return await deps.ledger.verify(tx);
+  });
+  await reportLedger(deps, problems);
   return { problems: problems.length };
 }
 
-export interface HeadExportOutcome {
-  readonly state: 'exported' | 'forked' | 'not-configured';
-}
+const chores: Readonly<Record<LedgerChore, (deps: OperationsDeps) => Promise<unknown>>> = {
+  'expire-holds': expireHolds,
+  'add-partitions': addPartitions,
+  'check-books': checkBooks,
+  'verify-journal': verifyJournal,
+  'export-head': exportLedgerHead,
+  'verify-heads': checkLedgerHeads,
+};
 
-/**
- * Hands the newest head to those who keep it outside the database, where the process has the ledger's key. A ledger that
- * contradicts a head it has signed stops like one whose sums are wrong.
- */
-export async function exportLedgerHead(deps: OperationsDeps): Promise<HeadExportOutcome> {
-  if (deps.exportHead === undefined) return { state: 'not-configured' };
-  try {
-    await deps.exportHead();
-    return { state: 'exported' };
-  } catch (error) {
-    if (!isStrongroomError(error) || error.code !== 'LEDGER_FORKED') throw error;
-    await haltLedger(deps, [
-      { check: 'chain', place: 'exported heads', problem: error.message.slice(0, 500) },
-    ]);
-    return { state: 'forked' };
-  }
+export async function keepLedger(deps: OperationsDeps, chore: LedgerChore): Promise<void> {
+  await chores[chore](deps);
 }

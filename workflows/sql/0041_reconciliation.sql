@@ -1,7 +1,7 @@
 -- What reconciliation found, what of it still stands, how far its rounds are, and who wants a halt lifted.
 
 -- Rounds over things that are too many for one run: where the next one goes on.
-CREATE TABLE operations.reconciliation_progress (
+CREATE TABLE operations.progress (
   scope    text PRIMARY KEY,
   position text NOT NULL
 );

@@ -13,9 +13,10 @@ import {
   type StrayOutflow,
 } from '#ledger/contract';
 import type { OperationsDeps, WalletSettings } from '../context.ts';
+import type { Progress } from '../progress.ts';
 import { mirrorsOf, owedQuantity } from './owed.ts';
 import { paymentRecords, strayOutflows } from './payment-records.ts';
-import { addressesToCheck, intentsToCheck, type Progress, type WalletAddresses } from './subjects.ts';
+import { addressesToCheck, intentsToCheck, type WalletAddresses } from './subjects.ts';
 
 /** What we recorded of one address, up to the final height. */
 export interface AddressBooks {

@@ -9,10 +9,10 @@ import { openCase } from '#infra/cases';
 import { inTransaction, type Tx } from '#infra/db';
 import { type Break, breakKey, reconcile as compare, type QuantityLine } from '#ledger/contract';
 import { type OperationsDeps, settingsOf } from '../context.ts';
+import { keepProgress } from '../progress.ts';
 import { type Books, readBooks } from './books.ts';
 import { bookBreaks } from './breaks.ts';
 import { observe } from './observations.ts';
-import { keepProgress } from './subjects.ts';
 
 /** Runs kept per chain: a day at one a minute and some. */
 const runsKept = 2_000;

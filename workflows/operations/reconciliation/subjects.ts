@@ -4,6 +4,7 @@ import type { ChainId } from '#core/money';
 import type { Tx } from '#infra/db';
 import type { OperationsDeps, WalletSettings } from '../context.ts';
 import type { OwnAddress } from '../ports.ts';
+import { type Progress, positionOf } from '../progress.ts';
 
 /** Deposit addresses asked of the node per wallet and run; with the two calls each about 1,000, seconds on a near node. */
 const addressesPerRun = 500;
@@ -12,29 +13,8 @@ const endedPerRun = 200;
 /** One open batch per wallet and the open sweeps are at most hundreds; this many is a defect that shows as such. */
 const openMax = 2_000;
 
-async function positionOf(tx: Tx, scope: string, first: string): Promise<string> {
-  const { rows } = await tx.query<{ position: string }>(
-    'SELECT position FROM operations.reconciliation_progress WHERE scope = $1',
-    [scope],
-  );
-  return rows[0]?.position ?? first;
-}
 const addressScope = (walletId: string): string => `addresses/${walletId}`;
 const paymentScope = (chain: string): string => `payments/${chain}`;
-
-/** Where the next run goes on; kept with the result of this one. */
-export interface Progress {
-  readonly scope: string;
-  readonly position: string;
-}
-export async function keepProgress(tx: Tx, progress: readonly Progress[]): Promise<void> {
-  for (const { scope, position } of progress)
-    await tx.query(
-      `INSERT INTO operations.reconciliation_progress (scope, position) VALUES ($1, $2)
-       ON CONFLICT (scope) DO UPDATE SET position = excluded.position`,
-      [scope, position],
-    );
-}
 
 async function standingSubjects(tx: Tx, chain: ChainId, checks: readonly string[]): Promise<string[]> {
   const { rows } = await tx.query<{ subject: string }>(
