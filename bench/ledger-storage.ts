@@ -212,8 +212,9 @@ async function blocking(forMs: number): Promise<void> {
   });
 }
 
-const { quick } = benchArguments();
+const { quick, mode } = benchArguments(['partitions', 'attach', 'fillfactor']);
+const isAsked = (part: typeof mode): boolean => mode === undefined || mode === part;
 print(JSON.stringify(machineConditions()));
-await partitionCounts(quick ? [4, 20] : [4, 20, 100, 500, 1_000]);
-await blocking(quick ? 1_000 : 4_000);
-await fillfactors(quick ? 10 : 300, quick ? 5_000 : 100_000);
+if (isAsked('partitions')) await partitionCounts(quick ? [4, 20] : [4, 20, 100, 500, 1_000]);
+if (isAsked('attach')) await blocking(quick ? 1_000 : 4_000);
+if (isAsked('fillfactor')) await fillfactors(quick ? 10 : 300, quick ? 5_000 : 100_000);

@@ -82,6 +82,8 @@ function howToTalk(environment: RunningEnvironment): string {
     '  npm run -s strongroom -- status',
     '  npm run -s strongroom -- withdrawals --state PENDING_APPROVAL',
     `  npm run -s strongroom -- approve wd_... --group treasury --passkey ${files.passkeyFileOf('ada')}`,
+    `  export STRONGROOM_CONFIG_DATABASE_URL=${environment.postgresUrl}`,
+    `  npm run -s strongroom -- ledger verify --public-key ${files.ledgerPublicKey} --committee ${files.committeeFile}`,
     '',
     `Tokens of other roles: ${path.dirname(files.tokenFileOf('trading'))}`,
     `Committee file, for address verify and certificate verify: ${files.committeeFile}`,

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openPool, type Pool } from '#infra/db';
 import { migrate } from '#infra/migrations';
 import { createLedger, exportHead, type Ledger, openHeadKey, verifyHeads } from '#ledger';
@@ -150,7 +150,7 @@ beforeAll(async () => {
           'SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) AS done FROM pg_stat_archiver',
         )
       ).rows[0]?.done;
-    await expect.poll(isArchived, { timeout: 20_000 }).toBe(true);
+    await vi.waitFor(async () => expect(await isArchived()).toBe(true), { timeout: 20_000 });
   });
 });
 afterAll(async () => {

@@ -8,6 +8,7 @@ import { createChainClient } from './chain-client.ts';
 import type { DemoContext } from './context.ts';
 import { tellDeposit, tellDkg, tellFloat, tellReorg, tellSweep } from './deposit-steps.ts';
 import { tellLyingCoordinator, tellSignerKilled, tellWorkerKilled } from './fault-steps.ts';
+import { tellLedger } from './ledger-step.ts';
 import { type AccountLine, type ProofLine, tellProof } from './proof-step.ts';
 import { createStory } from './story.ts';
 import { tellApproved, tellAutomatic, tellDenied } from './withdrawal-steps.ts';
@@ -29,7 +30,9 @@ async function tell(
   await tellLyingCoordinator(context, approvedId);
   await tellSignerKilled(context);
   await tellWorkerKilled(context);
-  return await tellProof(context);
+  const end = await tellProof(context);
+  await tellLedger(context);
+  return end;
 }
 
 /** Tells the story and writes demo-report.json, also when a step fails. True when every step is ok. */
