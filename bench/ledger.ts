@@ -59,17 +59,16 @@ async function main(): Promise<void> {
           .map(({ opsPerSecond }) => opsPerSecond),
       );
     const { ok } = await createLedger({ pool }).verify();
-    const { rows: settings } = await pool.query<{ version: string; synchronous: string; fsync: string }>(
-      "SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS synchronous, current_setting('fsync') AS fsync",
+    const { rows: settings } = await pool.query<{ name: string; value: string }>(
+      'SELECT name, current_setting(name) AS value FROM unnest($1::text[]) AS name',
+      [['server_version', 'synchronous_commit', 'fsync', 'shared_buffers', 'max_wal_size']],
     );
     publishReport(
       {
         bench: 'ledger',
         conditions: {
           ...machineConditions(),
-          postgres: settings[0]?.version ?? 'unknown',
-          synchronousCommit: settings[0]?.synchronous ?? 'unknown',
-          fsync: settings[0]?.fsync ?? 'unknown',
+          ...Object.fromEntries(settings.map(({ name, value }) => [name, value])),
           accounts,
           rounds,
           roundMs,

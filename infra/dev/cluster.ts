@@ -101,6 +101,7 @@ export interface ClusterOptions {
   readonly port: number;
   /** False for tests: no fsync. */
   readonly durable: boolean;
+  readonly settings?: Readonly<Record<string, string>>;
   /** If there already; a new cluster then has Temporal's databases from the start. */
   readonly temporal?: TemporalBinaries | undefined;
 }
@@ -120,6 +121,7 @@ export async function startCluster(
     logFile: path.join(state.logs, 'postgres.log'),
     password: localPassword(state, 'postgres'),
     durable: options.durable,
+    ...(options.settings === undefined ? {} : { settings: options.settings }),
   });
   const password = localPassword(state, 'strongroom');
   return {

@@ -174,6 +174,8 @@ export interface PostgresOptions {
   readonly password: string;
   /** False for tests and templates, whose data need not survive a power cut. */
   readonly durable: boolean;
+  /** Over those that fit a machine shared with everything else. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 export interface RunningPostgres {
   readonly process: RunningProcess;
@@ -211,6 +213,7 @@ export async function startPostgres(
     max_wal_size: '2GB',
     jit: 'off',
     ...(options.durable ? {} : { fsync: 'off', full_page_writes: 'off' }),
+    ...options.settings,
   };
   const user = postgresUser();
   const process = await supervisor.start({
