@@ -12,6 +12,8 @@ const fail = errorsOf(infraErrors);
 const openCasesMax = 500;
 /** Of one case, newest first beyond it: a person writes tens, the system one for each time a break goes or comes back. */
 const caseEventsMax = 500;
+/** Reasons kept for one halt; a person reads no longer list, and each comes with a case. */
+const haltReasonsMax = 20;
 /** One alone must not be able to let money move again. */
 export const haltLiftersMin = 2;
 
@@ -187,39 +189,54 @@ export async function readCase(db: Queryable, id: string): Promise<CaseRecord | 
 export interface Halt {
   /** What stands still (`chain:eip155:31337`). */
   readonly scope: string;
+  /** Why, the first reason first. Another one may come while it stands still: who lifts it must know them all. */
   readonly reason: string;
   readonly setAt: Date;
 }
 
-/** Halts the scope; the first reason stays until the halt is lifted. */
+/** Whoever sets or lifts the halt of this scope waits until the transaction ends. */
+export async function lockHalt(tx: Tx, scope: string): Promise<void> {
+  await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('infra.halt/' || $1, 0))", [scope]);
+}
+
+/** Halts the scope, or adds the reason to those for which it stands still already. */
 export async function setHalt(tx: Tx, halt: { scope: string; reason: string }): Promise<void> {
-  const { rows } = await tx.query(
-    'INSERT INTO infra.halt (scope, reason) VALUES ($1, $2) ON CONFLICT (scope) DO NOTHING RETURNING 1',
-    [halt.scope, halt.reason],
-  );
-  if (rows.length === 0) return;
+  await lockHalt(tx, halt.scope);
+  await tx.query('INSERT INTO infra.halt (scope, reason) VALUES ($1, $2) ON CONFLICT (scope) DO NOTHING', [
+    halt.scope,
+    halt.reason,
+  ]);
   await tx.query(
     `INSERT INTO infra.halt_event (scope, set_at, event, reason, people)
-       SELECT scope, set_at, 'set', reason, '{}' FROM infra.halt WHERE scope = $1`,
-    [halt.scope],
+       SELECT h.scope, h.set_at, 'set', $2, '{}' FROM infra.halt AS h
+        WHERE h.scope = $1
+          AND (SELECT count(*) < ${haltReasonsMax} AND bool_and(e.reason <> $2) IS NOT FALSE
+                 FROM infra.halt_event AS e WHERE (e.scope, e.set_at, e.event) = (h.scope, h.set_at, 'set'))`,
+    [halt.scope, halt.reason],
   );
 }
 
+const haltSql = `
+  SELECT h.scope, h.set_at,
+         concat_ws('; ', h.reason, (SELECT string_agg(e.reason, '; ' ORDER BY e.id) FROM infra.halt_event AS e
+           WHERE (e.scope, e.set_at, e.event) = (h.scope, h.set_at, 'set') AND e.reason <> h.reason)) AS reason
+    FROM infra.halt AS h`;
+interface HaltRow {
+  readonly scope: string;
+  readonly reason: string;
+  readonly set_at: Date;
+}
+const haltOfRow = ({ scope, reason, set_at: setAt }: HaltRow): Halt => ({ scope, reason, setAt });
+
 export async function haltOf(db: Queryable, scope: string): Promise<Halt | undefined> {
-  const { rows } = await db.query<{ scope: string; reason: string; set_at: Date }>(
-    'SELECT scope, reason, set_at FROM infra.halt WHERE scope = $1',
-    [scope],
-  );
-  const row = rows[0];
-  return row === undefined ? undefined : { scope: row.scope, reason: row.reason, setAt: row.set_at };
+  const { rows } = await db.query<HaltRow>(`${haltSql} WHERE h.scope = $1`, [scope]);
+  return rows[0] === undefined ? undefined : haltOfRow(rows[0]);
 }
 
 /** All halts, oldest first; there is one scope per chain and per wallet, so the list is short. */
 export async function listHalts(db: Queryable): Promise<readonly Halt[]> {
-  const { rows } = await db.query<{ scope: string; reason: string; set_at: Date }>(
-    `SELECT scope, reason, set_at FROM infra.halt ORDER BY set_at, scope LIMIT ${openCasesMax}`,
-  );
-  return rows.map((row) => ({ scope: row.scope, reason: row.reason, setAt: row.set_at }));
+  const { rows } = await db.query<HaltRow>(`${haltSql} ORDER BY h.set_at, h.scope LIMIT ${openCasesMax}`);
+  return rows.map(haltOfRow);
 }
 
 /**
@@ -232,7 +249,8 @@ export async function liftHalt(
 ): Promise<boolean> {
   const people = [...new Set(lift.people)].sort();
   invariant(people.length >= haltLiftersMin, 'a halt is lifted by two different people', { people });
-  const held = await tx.query('SELECT 1 FROM infra.halt WHERE scope = $1 FOR UPDATE', [lift.scope]);
+  await lockHalt(tx, lift.scope);
+  const held = await tx.query('SELECT 1 FROM infra.halt WHERE scope = $1', [lift.scope]);
   if (held.rowCount !== 1) return false;
   // With its time as the database has it: a JavaScript date would lose the microseconds.
   await tx.query(

@@ -20,7 +20,7 @@ CREATE TABLE infra.case_event (
   PRIMARY KEY (case_id, seq)
 );
 
--- One row for each time a scope was halted or went on.
+-- One row for each reason a scope was halted for, and each time it went on.
 CREATE TABLE infra.halt_event (
   id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   scope  text NOT NULL CHECK (scope <> ''),
@@ -33,6 +33,7 @@ CREATE TABLE infra.halt_event (
   CHECK (event = 'set' OR (cardinality(people) >= 2 AND people[1] <> people[2]))
 );
 CREATE UNIQUE INDEX halt_event_lifted ON infra.halt_event (scope, set_at) WHERE event = 'lifted';
+CREATE INDEX halt_event_set ON infra.halt_event (scope, set_at) WHERE event = 'set';
 INSERT INTO infra.halt_event (scope, set_at, event, reason, people)
   SELECT scope, set_at, 'set', reason, '{}' FROM infra.halt;
 

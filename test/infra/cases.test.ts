@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   assignCase,
@@ -61,15 +63,15 @@ test('the id of one case is refused for another', async () => {
   );
 });
 
-test('a halt keeps its first reason until it is lifted', async () => {
+test('a halt keeps all its reasons until it is lifted', async () => {
   const scope = 'chain:eip155:1';
   expect(await haltOf(pool, scope)).toBeUndefined();
-  for (const reason of ['first', 'second'])
+  for (const reason of ['first', 'second', 'first', 'second'])
     await run(async (tx) => {
       await setHalt(tx, { scope, reason });
     });
-  expect(await haltOf(pool, scope)).toMatchObject({ scope, reason: 'first' });
-  expect(await listHalts(pool)).toMatchObject([{ scope, reason: 'first' }]);
+  expect(await haltOf(pool, scope)).toMatchObject({ scope, reason: 'first; second' });
+  expect(await listHalts(pool)).toMatchObject([{ scope, reason: 'first; second' }]);
   const lift = { scope, reason: 'looked at', people: ['ana', 'ben'] };
   expect(await run(async (tx) => await liftHalt(tx, lift))).toBe(true);
   expect(await run(async (tx) => await liftHalt(tx, lift))).toBe(false);
@@ -84,9 +86,46 @@ test('a halt keeps its first reason until it is lifted', async () => {
   );
   expect(rows).toEqual([
     { event: 'set', reason: 'first', people: [] },
+    { event: 'set', reason: 'second', people: [] },
     { event: 'lifted', reason: 'looked at', people: ['ana', 'ben'] },
     { event: 'set', reason: 'third', people: [] },
   ]);
+  expect(await haltOf(pool, scope)).toMatchObject({ reason: 'third' });
+  for (let at = 0; at < 30; at++)
+    await run(async (tx) => {
+      await setHalt(tx, { scope, reason: `reason ${at}` });
+    });
+  expect((await haltOf(pool, scope))?.reason.split('; ')).toHaveLength(20);
+});
+
+test('a halt that is set while it is being lifted stands', async () => {
+  const scope = 'wallet:wal_1';
+  await run(async (tx) => {
+    await setHalt(tx, { scope, reason: 'first' });
+  });
+  let second: Promise<void> | undefined;
+  await run(async (tx) => {
+    await liftHalt(tx, { scope, reason: 'looked at', people: ['ana', 'ben'] });
+    second = run(async (other) => {
+      await setHalt(other, { scope, reason: 'second' });
+    });
+    // It waits for this transaction; were it not to, it would find the halt still there and set none.
+    expect(await Promise.race([second.then(() => 'set'), setTimeout(200, 'waits')])).toBe('waits');
+  });
+  await second;
+  expect(await haltOf(pool, scope)).toMatchObject({ reason: 'second' });
+});
+
+test('a halt set by hand, as the manual says, is one like any other', async () => {
+  const page = readFileSync('docs/operations/reconciliation.md', 'utf8');
+  const [, statement = ''] = /```sql\n([^`]+)```/.exec(page) ?? [];
+  await pool.query(statement);
+  await run(async (tx) => {
+    await setHalt(tx, { scope: 'ledger', reason: 'zero sum' });
+  });
+  expect(await haltOf(pool, 'ledger')).toMatchObject({ reason: 'restored from a backup; zero sum' });
+  const lift = { scope: 'ledger', reason: 'looked at', people: ['ana', 'ben'] };
+  expect(await run(async (tx) => await liftHalt(tx, lift))).toBe(true);
 });
 
 test('a halt is not lifted by one person, nor by plain SQL', async () => {

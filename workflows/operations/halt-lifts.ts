@@ -1,6 +1,9 @@
-/** Two people lift a halt: each asks for the statement, signs it with a passkey, and hands it in; the second one ends it. */
+/**
+ * Two people lift a halt: each asks for the statement, signs it with a passkey, and hands it in; the second one ends it. The
+ * statement names all reasons: one that comes later makes what was signed before it void.
+ */
 import { errorsOf } from '#core/errors';
-import { type Halt, haltLiftersMin, haltOf, liftHalt } from '#infra/cases';
+import { type Halt, haltLiftersMin, haltOf, liftHalt, lockHalt } from '#infra/cases';
 import { inTransaction, type Tx } from '#infra/db';
 import { type HaltLift, haltLiftStatement, judgeHaltLifts } from '#policies';
 import type { HaltLiftStatement } from '#policies/contract';
@@ -67,7 +70,8 @@ export async function submitHaltLift(
   const lift: HaltLift = { approver, reason, notAfter, assertion };
   const nowMs = deps.clock.nowMs();
   return await inTransaction(deps.pool, async (tx) => {
-    await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('operations.halt/' || $1, 0))", [scope]);
+    // Before it is read: no reason may come in between that the people have not signed for.
+    await lockHalt(tx, scope);
     const halt = await requireHalt(tx, scope);
     const judge = (lifts: readonly HaltLift[]) =>
       judgeHaltLifts({ halt: toLift(deps, halt), lifts, roster: deps.roster, nowMs });
