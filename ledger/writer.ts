@@ -23,7 +23,7 @@ const queuedCommandsMax = 50_000;
 const groupsOnTheWayMax = 2;
 /** With less in the queue it is better to wait for the group that is on its way: its callers make the next one larger. */
 const overlapCommandsMin = 500;
-/** A batch that lost against a concurrent use of its ids, or whose ids of accounts were outdated, runs again. */
+/** A batch whose ids of accounts were outdated, or that a conflict ended, runs again. */
 const attemptsMax = 5;
 
 export interface WriterOptions {
@@ -53,6 +53,10 @@ const sqlStateOf = (error: unknown): string | undefined =>
 /** Class 57P: the server ends the session; class 08: the connection failed; 40003: completion unknown. */
 const leavesOutcomeOpen = (state: string | undefined): boolean =>
   state === undefined || /^(57P|08)/.test(state) || state === '40003';
+
+/** The ledger refuses such a chain as left open, unless another caller's command stands behind it and is taken for its end. */
+const endsInsideChain = (submission: Submission | undefined): boolean =>
+  submission?.commands.at(-1)?.linked === true;
 
 async function applyAgain(
   pool: Pool,
@@ -91,7 +95,7 @@ export function createLedgerWriter(pool: Pool, options: WriterOptions = {}): Led
     let count = 0;
     const over = queue.findIndex(({ commands }, at) => {
       count += commands.length;
-      return at > 0 && count > groupMax;
+      return at > 0 && (count > groupMax || endsInsideChain(queue[at - 1]));
     });
     const group = over === -1 ? queue : queue.slice(0, over);
     queue = over === -1 ? [] : queue.slice(over);
@@ -112,10 +116,12 @@ export function createLedgerWriter(pool: Pool, options: WriterOptions = {}): Led
         at += commands.length;
       }
     } catch (error) {
-      // PostgreSQL refused the group as a whole: one submission must not take the others with it.
-      if (group.length > 1 && !leavesOutcomeOpen(sqlStateOf(error)))
-        for (const submission of group) await write([submission]);
-      else for (const { reject } of group) reject(error);
+      // PostgreSQL refused the group as a whole: one submission must not take the others with it. Halving finds it soon.
+      if (group.length > 1 && !leavesOutcomeOpen(sqlStateOf(error))) {
+        const middle = Math.ceil(group.length / 2);
+        await write(group.slice(0, middle));
+        await write(group.slice(middle));
+      } else for (const { reject } of group) reject(error);
     }
   }
 
