@@ -20,7 +20,7 @@ export interface RegisterMark {
   readonly id: number;
   readonly hash: Buffer | null;
 }
-/** What was known together: the mark vouches for these ids, whatever is forgotten or learnt elsewhere meanwhile. */
+/** What is known together: the mark vouches for these ids, whatever is forgotten elsewhere meanwhile. Read both at once. */
 export interface KnownAccounts {
   /** By {@link accountKey}; accounts that are not open are missing. */
   readonly ids: ReadonlyMap<string, number>;
@@ -34,9 +34,14 @@ export interface AccountIds {
 
 export const accountKey = (path: AccountPath, asset: AssetId): string => `${path} ${asset}`;
 
+/**
+ * Nothing if the mark is not the ledger's: what is new would vouch for itself and not for what is remembered. The batch then
+ * goes with the old mark, and the ledger refuses it.
+ */
 async function readIds(
   queryable: Queryable,
   names: readonly AccountName[],
+  mark: RegisterMark,
 ): Promise<
   readonly {
     readonly id: string;
@@ -48,8 +53,9 @@ async function readIds(
   const { rows } = await queryable.query<{ id: string; path: AccountPath; asset: AssetId; hash: Buffer }>({
     name: 'ledger-account-ids',
     text: `SELECT a.id, a.path, a.asset, a.hash FROM unnest($1::text[], $2::text[]) AS u (path, asset)
-             JOIN ledger.account AS a ON a.path = u.path AND a.asset = u.asset`,
-    values: [names.map(({ path }) => path), names.map(({ asset }) => asset)],
+             JOIN ledger.account AS a ON a.path = u.path AND a.asset = u.asset
+            WHERE $3::bigint = 0 OR EXISTS (SELECT FROM ledger.account AS m WHERE m.id = $3 AND m.hash = $4)`,
+    values: [names.map(({ path }) => path), names.map(({ asset }) => asset), mark.id, mark.hash],
   });
   return rows;
 }
@@ -65,20 +71,25 @@ export function createAccountIds(): AccountIds {
   const forget = (): void => {
     memory = emptyMemory();
   };
-  return {
-    resolve: async (queryable, names) => {
-      if (memory.ids.size > accountsRememberedMax) forget();
-      // Held on to: another batch may have everything forgotten while this one asks.
-      const used = memory;
-      const missing = [...names].flatMap(([key, name]) => (used.ids.has(key) ? [] : [name]));
-      if (missing.length > 0)
-        for (const { id, path, asset, hash } of await readIds(queryable, missing)) {
-          const number = Number.parseInt(id, 10);
-          used.ids.set(accountKey(path, asset), number);
-          if (number > used.mark.id) used.mark = { id: number, hash };
-        }
-      return { ids: used.ids, mark: used.mark };
-    },
-    forget,
-  };
+  async function resolve(
+    queryable: Queryable,
+    names: ReadonlyMap<string, AccountName>,
+  ): Promise<KnownAccounts> {
+    if (memory.ids.size > accountsRememberedMax) forget();
+    // Held on to: another batch may have everything forgotten while this one asks.
+    const used = memory;
+    const { mark } = used;
+    const missing = [...names].flatMap(([key, name]) => (used.ids.has(key) ? [] : [name]));
+    if (missing.length === 0) return used;
+    const rows = await readIds(queryable, missing, mark);
+    // Another batch learnt meanwhile, perhaps from another server than answered here. At most one is on its way beside this.
+    if (used.mark !== mark) return await resolve(queryable, names);
+    for (const { id, path, asset, hash } of rows) {
+      const number = Number.parseInt(id, 10);
+      used.ids.set(accountKey(path, asset), number);
+      if (number > used.mark.id) used.mark = { id: number, hash };
+    }
+    return used;
+  }
+  return { resolve, forget };
 }

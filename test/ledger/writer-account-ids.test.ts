@@ -14,20 +14,27 @@ const named = (...numbers: number[]) =>
   );
 const keyOf = (number: number): string => accountKey(customerMain(accountOf(number)), ether);
 
-/** A register where account n has the id n; it answers when told to. */
-function slowRegister() {
+type Question = {
+  readonly values: [paths: string[], assets: string[], mark: number, markHash: Buffer | null];
+};
+/** A register where account n has the id n and the hash n; it answers when told to. */
+function slowRegister(last = 3) {
   const questions: (() => void)[] = [];
-  const query = async ({ values: [paths] }: { values: [string[]] }) => {
+  const query = async ({ values: [paths, , mark, markHash] }: Question) => {
     await new Promise<void>((resolve) => questions.push(resolve));
-    const rows = [1, 2, 3].flatMap((id) => {
+    const isMarked = mark === 0 || (mark <= last && markHash?.equals(Buffer.of(mark)) === true);
+    const rows = Array.from({ length: last }, (_, at) => at + 1).flatMap((id) => {
       const path = customerMain(accountOf(id));
-      return paths.includes(path) ? [{ id: String(id), path, asset: ether, hash: Buffer.of(id) }] : [];
+      return isMarked && paths.includes(path)
+        ? [{ id: String(id), path, asset: ether, hash: Buffer.of(id) }]
+        : [];
     });
     return { rows };
   };
   return {
     queryable: { query } as unknown as Queryable,
     answer: () => questions.shift()?.(),
+    asked: () => questions.length,
   };
 }
 
@@ -60,4 +67,21 @@ test('an account that is not open is asked for again each time', async () => {
     answer();
     expect(await asked).toEqual({ ids: new Map(), mark: { id: 0, hash: null } });
   }
+});
+
+test('what another server answered meanwhile is not believed without its mark', async () => {
+  const accounts = createAccountIds();
+  const [before, after] = [slowRegister(3), slowRegister(4)];
+  const first = accounts.resolve(before.queryable, named(1));
+  before.answer();
+  await first;
+  const early = accounts.resolve(before.queryable, named(1, 3));
+  const late = accounts.resolve(after.queryable, named(1, 4));
+  after.answer();
+  expect((await late).mark).toEqual({ id: 4, hash: Buffer.of(4) });
+  before.answer();
+  await expect.poll(before.asked).toBe(1);
+  before.answer();
+  expect(await early).toMatchObject({ mark: { id: 4 } });
+  expect((await early).ids.has(keyOf(3))).toBe(false);
 });
