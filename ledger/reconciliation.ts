@@ -8,13 +8,14 @@
 
 /** What a quantity is compared for. */
 export const quantityChecks = {
-  hot: 'the mirror of the hot address against the address itself',
+  hot: 'the mirrors of the address a wallet pays from against the address itself',
   deposit: 'the mirror of the deposit addresses against the sum of these addresses',
   address: 'what a deposit address must hold by its deposits and sweeps against the address itself',
   sent: 'transactions of an address that we recorded against its own count',
   pending: 'the mirror of deposits that are not final against the deposits',
   'deposit-records': 'the mirror of the deposit addresses against all deposits and sweeps',
   owed: 'all mirrors against what is owed and owned: the proof line within the books',
+  unwatched: 'the mirrors of a wallet at whose addresses nobody looks',
 } as const;
 export type QuantityCheck = keyof typeof quantityChecks;
 

@@ -52,7 +52,7 @@ export interface TreasuryOperations {
   declareHouseFloat(options: { chain: string; txId: string; index: number }): Promise<void>;
   sweeps(walletId: string): Promise<readonly SweepView[]>;
   booksAtCursor(): Promise<readonly BooksAtCursor[]>;
-  /** The last run of each chain and the breaks that stand; read only. */
+  /** The last runs of each chain and the breaks that stand; read only. */
   reconciliation(): Promise<readonly ReconciliationState[]>;
   /** @throws CASE_UNKNOWN */
   caseRecord(id: string): Promise<CaseRecord>;

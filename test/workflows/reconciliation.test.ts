@@ -1,15 +1,18 @@
 /** Reconciliation on a real node and database: nothing that is lawful is a break, and each thing that is wrong is named. */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createChains } from '#chains';
+import { attemptsOf, createChains } from '#chains';
+import { newId } from '#core/ids';
+import { amount } from '#core/money';
 import { closeCase, liftHalt, listHalts, openCases, readCase } from '#infra/cases';
 import { inTransaction } from '#infra/db';
+import { chainCold, chainHot, rebalancePaid, rebalanceStart, type TierMirror } from '#ledger/contract';
 import { closeBatch } from '../../workflows/operations/batches.ts';
 import { sendPayment, signPayment } from '../../workflows/operations/payments.ts';
 import { type ReconciliationReport, reconcile } from '../../workflows/operations/reconciliation/index.ts';
 import { planSweeps } from '../../workflows/operations/sweeps.ts';
 import { rpc } from '../support/evm-proxy.ts';
 import { type AnvilBench, openAnvilBench } from './anvil-bench.ts';
-import { chain, oneEther, outside } from './fixture.ts';
+import { chain, ether, oneEther, outside } from './fixture.ts';
 
 let bench: AnvilBench;
 
@@ -219,6 +222,80 @@ describe('what is wrong', () => {
     await expectBalanced();
   });
 
+  it('a loss that grows above the bound stops payments although its case is open, and again when it grows', async () => {
+    const before = String(await rpc(bench.nodeUrl, 'eth_getBalance', [bench.hot, 'latest']));
+    const missing = async (units: bigint) => {
+      await rpc(bench.nodeUrl, 'anvil_setBalance', [bench.hot, `0x${(BigInt(before) - units).toString(16)}`]);
+      await bench.settle();
+    };
+    const bounded = {
+      ...bench.deps,
+      chainSettings: bench.deps.chainSettings.map((each) => ({ ...each, breakBoundUnits: 5n })),
+    };
+    const halted = async () => {
+      expect(await run(bounded)).toMatchObject({ breaks: 1 });
+      return await halts();
+    };
+    await missing(5n);
+    await run(bounded);
+    expect(await run(bounded)).toMatchObject({ casesOpened: 1 });
+    await missing(6n);
+    // One look at a larger loss proves nothing, as for the first one.
+    expect(await halted()).toEqual([]);
+    expect(await halted()).toEqual([`wallet:${bench.walletId}`]);
+    const [open, ...more] = await openCases(bench.deps.pool);
+    expect(more).toEqual([]);
+    const notes = async () => (await readCase(bench.deps.pool, open?.id ?? ''))?.history.slice(1);
+    expect(await notes()).toMatchObject([{ event: 'noted', actor: 'system' }]);
+    expect((await notes())?.[0]?.note).toMatch(/^more is at stake, 6: .*payments: halted$/);
+    // Lifted knowing of it, with the case still open: no news, until more is missing.
+    await inTransaction(bench.deps.pool, async (tx) => {
+      await liftHalt(tx, {
+        scope: `wallet:${bench.walletId}`,
+        reason: 'test',
+        people: ['ana', 'ben'],
+      });
+    });
+    expect(await halted()).toEqual([]);
+    await missing(5n);
+    expect(await halted()).toEqual([]);
+    await missing(7n);
+    expect(await halted()).toEqual([]);
+    expect(await halted()).toEqual([`wallet:${bench.walletId}`]);
+    expect(await notes()).toHaveLength(2);
+    await missing(0n);
+    await expectBalanced();
+  });
+
+  it('stock that is booked under another tier lies at the same address; that of no wallet is seen by nobody', async () => {
+    const { ledger, pool, clock, random } = bench.deps;
+    const [hot, cold] = [chainHot(bench.walletId), chainCold(bench.walletId)];
+    const elsewhere = chainCold(newId('wal', clock, random));
+    await ledger.openAccounts(
+      pool,
+      [cold, elsewhere].map((path) => ({ path, asset: ether })),
+    );
+    const move = async (from: TierMirror, to: TierMirror, units: bigint) => {
+      const line = { rebalanceId: newId('reb', clock, random), amount: amount(ether, units) };
+      await inTransaction(pool, async (tx) => {
+        await ledger.applyOrThrow([...rebalanceStart({ ...line, from, to }), ...rebalancePaid(line)], tx);
+      });
+    };
+    await move(hot, cold, 3n);
+    await expectBalanced();
+    await move(hot, elsewhere, 2n);
+    // On the books it is there; nobody looks. The address has it still, which is a surplus.
+    await run();
+    await run();
+    expect(await cases()).toEqual([
+      ['reconciliation-unwatched', elsewhere],
+      ['reconciliation-hot', bench.hot],
+    ]);
+    expect(await halts()).toEqual([elsewhere.replace('chain:cold', 'wallet')]);
+    await move(elsewhere, hot, 2n);
+    await expectBalanced();
+  });
+
   it('figures of the database that no longer agree are named at once', async () => {
     const { pool } = bench.deps;
     await pool.query("UPDATE operations.deposit SET units = units + 1 WHERE state = 'FINAL' AND units = $1", [
@@ -236,7 +313,7 @@ describe('what is wrong', () => {
   it('a signed payment that is no longer what its intent says is named at once, with what is at stake', async () => {
     const { accountId } = await bench.customer(oneEther);
     const id = await bench.queued(accountId, oneEther / 8n, outside);
-    await bench.claim();
+    const { batchId } = await bench.claim();
     expect((await signPayment(bench.deps, { paymentId: id, number: 0 })).outcome).toBe('signed');
     await expectBalanced();
     const { intentId } = await bench.operations.withdrawal(id);
@@ -253,6 +330,60 @@ describe('what is wrong', () => {
     await pool.query('UPDATE operations.withdrawal SET intent_id = $2 WHERE id = $1', [id, intentId]);
     await expectBalanced();
     await recover();
+    await sendPayment(bench.deps, { paymentId: id });
+    await bench.settle();
+    expect(await closeBatch(bench.deps, batchId ?? '')).toBe(true);
+    await expectBalanced();
+  });
+
+  it('bytes that pay somebody else than the columns beside them say are read, and named', async () => {
+    const { accountId } = await bench.customer(oneEther);
+    const id = await bench.queued(accountId, oneEther / 9n, outside);
+    await bench.claim();
+    expect((await signPayment(bench.deps, { paymentId: id, number: 0 })).outcome).toBe('signed');
+    await expectBalanced();
+    const { intentId } = await bench.operations.withdrawal(id);
+    const [attempt] = await attemptsOf(bench.deps.pool, intentId);
+    const { pool } = bench.deps;
+    const write = async (raw: string) => {
+      await pool.query('ALTER TABLE chains.attempt DISABLE TRIGGER USER');
+      await pool.query('UPDATE chains.attempt SET raw = $2 WHERE id = $1', [attempt?.id, raw]);
+      await pool.query('ALTER TABLE chains.attempt ENABLE TRIGGER USER');
+    };
+    const raw = attempt?.signed?.raw ?? '';
+    const recipient = outside.slice(2).toLowerCase();
+    expect(raw).toContain(recipient);
+    for (const [spoilt, named] of [
+      [raw.replace(recipient, '11'.repeat(20)), '0x1111111111111111111111111111111111111111'],
+      ['c0', 'bytes that nobody can read'],
+    ] as const) {
+      await write(spoilt);
+      expect(await run()).toMatchObject({ breaks: 1, casesOpened: 1 });
+      expect(await cases()).toEqual([['reconciliation-signed-otherwise', id]]);
+      expect((await lastReport()).breaks[0]).toContain(named);
+      expect(await halts()).toEqual([`wallet:${bench.walletId}`]);
+      await write(raw);
+      await expectBalanced();
+      await recover();
+    }
+    // What is stored of the intent is no longer one: told like one that is missing, and the rest is still looked at.
+    const spoil = async (canonical: string) => {
+      await pool.query('ALTER TABLE operations.intent DISABLE TRIGGER USER');
+      await pool.query('UPDATE operations.intent SET canonical = $2 WHERE id = $1', [intentId, canonical]);
+      await pool.query('ALTER TABLE operations.intent ENABLE TRIGGER USER');
+    };
+    const { rows } = await pool.query<{ canonical: string }>(
+      'SELECT canonical FROM operations.intent WHERE id = $1',
+      [intentId],
+    );
+    for (const canonical of ['not json', '{}', 'null']) {
+      await spoil(canonical);
+      expect(await run()).toMatchObject({ notJudged: null, breaks: 1, casesOpened: 1 });
+      expect((await cases()).map(([kind]) => kind)).toEqual(['reconciliation-signed-without-intent']);
+      await spoil(rows[0]?.canonical ?? '');
+      await expectBalanced();
+      await recover();
+    }
     await sendPayment(bench.deps, { paymentId: id });
     await bench.settle();
     await expectBalanced();

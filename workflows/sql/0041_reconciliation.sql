@@ -34,11 +34,13 @@ CREATE TABLE operations.reconciliation_break (
   -- Runs in a row that found it.
   runs            integer NOT NULL CHECK (runs >= 1),
   first_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-  -- The case it became, and the difference it then had: closed by a person, it is opened anew only for another one.
+  -- The case it became, and what people were told of it last: only more at stake, or another difference once they have
+  -- closed the case, is news.
   case_id         text,
   case_difference numeric,
+  case_at_stake   numeric,
   PRIMARY KEY (chain, key),
-  CHECK ((case_id IS NULL) = (case_difference IS NULL))
+  CHECK (num_nulls(case_id, case_difference, case_at_stake) IN (0, 3))
 );
 
 CREATE INDEX outflow_intent ON operations.outflow (intent_id);

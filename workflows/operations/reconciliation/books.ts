@@ -5,16 +5,18 @@ import { type AssetId, type ChainId, parseUnits } from '#core/money';
 import { inTransaction, type Tx } from '#infra/db';
 import {
   type AccountBalance,
+  chainCold,
   chainDeposit,
   chainHot,
   chainPending,
+  chainWarm,
   type PaymentRecord,
   type Quantity,
   type StrayOutflow,
 } from '#ledger/contract';
 import type { OperationsDeps, WalletSettings } from '../context.ts';
 import type { Progress } from '../progress.ts';
-import { mirrorsOf, owedQuantity } from './owed.ts';
+import { mirrorsOf, owedQuantity, unwatchedQuantities } from './mirrors.ts';
 import { paymentRecords, strayOutflows } from './payment-records.ts';
 import { addressesToCheck, intentsToCheck, type WalletAddresses } from './subjects.ts';
 
@@ -22,7 +24,7 @@ import { addressesToCheck, intentsToCheck, type WalletAddresses } from './subjec
 export interface AddressBooks {
   readonly walletId: string;
   readonly address: string;
-  /** Final deposits less sweeps and their fees; of the hot address the mirror. */
+  /** Final deposits less sweeps and their fees; of the address the wallet pays from its mirrors. */
   readonly units: bigint;
   /** Transactions it sent. */
   readonly sent: bigint;
@@ -136,10 +138,12 @@ async function readWallet(
   });
   const common = { unit: asset, walletId: wallet.id, unposted: 0n, source: 'snapshot' } as const;
   const [pending, deposit] = [chainPending(wallet.id), chainDeposit(wallet.id)];
+  // A wallet has one address beside its deposit addresses, so whatever tier its stock is booked under must lie there.
+  const stock = [chainHot, chainWarm, chainCold].reduce((sum, path) => sum + mirror(path(wallet.id)), 0n);
   return {
     books: {
       walletId: wallet.id,
-      hot: booksOf(addresses.hot.address, mirror(chainHot(wallet.id))),
+      hot: booksOf(addresses.hot.address, stock),
       deposit: addresses.deposit.map((each) => booksOf(each.address, units.get(each.path) ?? 0n)),
       depositMirror: addresses.isComplete ? mirror(deposit) : null,
     },
@@ -176,6 +180,7 @@ export async function readBooks(deps: OperationsDeps, chain: ChainId): Promise<B
       wallets: read.map(({ books }) => books),
       quantities: [
         ...read.flatMap(({ quantities }) => quantities),
+        ...unwatchedQuantities(asset, mirrors, wallets),
         await owedQuantity(deps, tx, asset, mirrors),
       ],
       payments: await paymentRecords(deps, tx, intentIds, { walletId: first.id, asset }),

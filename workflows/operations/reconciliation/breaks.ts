@@ -11,9 +11,12 @@ interface BreakRow {
   readonly check_name: string;
   readonly subject: string;
   readonly runs: number;
+  readonly at_stake: string;
   readonly case_id: string | null;
   readonly case_difference: string | null;
+  readonly case_at_stake: string | null;
 }
+const breakColumns = `key, check_name, subject, runs, at_stake::text, case_id, case_difference::text, case_at_stake::text`;
 
 export interface FoundBreaks {
   readonly chain: ChainId;
@@ -40,7 +43,7 @@ async function standingRow(tx: Tx, chain: ChainId, found: Break): Promise<BreakR
      ON CONFLICT (chain, key) DO UPDATE
        SET difference = excluded.difference, at_stake = excluded.at_stake, problem = excluded.problem,
            runs = b.runs + 1
-     RETURNING key, check_name, subject, runs, case_id, case_difference::text`,
+     RETURNING ${breakColumns}`,
     [
       chain,
       breakKey(found),
@@ -58,19 +61,33 @@ async function standingRow(tx: Tx, chain: ChainId, found: Break): Promise<BreakR
   return row;
 }
 
-/** A person closed the case knowing this difference; only another one is news. */
-async function isKnown(tx: Tx, row: BreakRow, found: Break): Promise<boolean> {
-  if (row.case_id === null) return false;
-  const isOpen = (await readCase(tx, row.case_id))?.closed === null;
-  return isOpen || row.case_difference === found.difference.toString();
+/** Of an observed break only that counts which two runs in a row have shown: its loss may grow by one wrong answer. */
+function shown(found: Break, before: BreakRow | undefined): Break {
+  if (found.source === 'snapshot' || before === undefined) return found;
+  const atStakeBefore = BigInt(before.at_stake);
+  return found.atStake > atStakeBefore ? { ...found, atStake: atStakeBefore } : found;
 }
 
-async function report(tx: Tx, { chain, runId, boundUnits }: FoundBreaks, found: Break): Promise<boolean> {
-  const row = await standingRow(tx, chain, found);
-  const consequence = consequenceOf(found, { runs: row.runs, boundUnits });
-  if (consequence === 'wait' || (await isKnown(tx, row, found))) return false;
-  const { id } = await openCase(tx, {
-    id: derivedId('case', `reconciliation/${chain}/${row.key}/${runId}`),
+/**
+ * `nothing`: people know. `worse`: they work on the case, and more is at stake than they were told. `case`: there is no
+ * case, or it was closed knowing another difference.
+ */
+async function newsOf(tx: Tx, row: BreakRow, found: Break): Promise<'nothing' | 'worse' | 'case'> {
+  if (row.case_id === null) return 'case';
+  const isWorse = found.atStake > BigInt(row.case_at_stake ?? '0');
+  const isOpen = (await readCase(tx, row.case_id))?.closed === null;
+  if (isOpen) return isWorse ? 'worse' : 'nothing';
+  return isWorse || row.case_difference !== found.difference.toString() ? 'case' : 'nothing';
+}
+
+async function openCaseOf(
+  tx: Tx,
+  { chain, runId }: FoundBreaks,
+  found: Break,
+  payments: string,
+): Promise<{ id: string; opened: boolean }> {
+  return await openCase(tx, {
+    id: derivedId('case', `reconciliation/${chain}/${breakKey(found)}/${runId}`),
     kind: caseKindOf(found),
     subject: found.subject,
     details: {
@@ -80,19 +97,43 @@ async function report(tx: Tx, { chain, runId, boundUnits }: FoundBreaks, found: 
       difference: found.difference.toString(),
       atStake: found.atStake.toString(),
       problem: found.problem,
-      payments: consequence === 'case-and-halt' ? 'halted' : 'go on',
+      payments,
     },
   });
+}
+
+/** Returns whether it opened a case. */
+async function report(
+  tx: Tx,
+  run: FoundBreaks,
+  found: Break,
+  before: BreakRow | undefined,
+): Promise<boolean> {
+  const row = await standingRow(tx, run.chain, found);
+  const counted = shown(found, before);
+  const consequence = consequenceOf(counted, { runs: row.runs, boundUnits: run.boundUnits });
+  if (consequence === 'wait') return false;
+  const news = await newsOf(tx, row, counted);
+  if (news === 'nothing') return false;
+  const payments = consequence === 'case-and-halt' ? 'halted' : 'go on';
+  let told = { id: row.case_id ?? '', opened: false };
+  if (news === 'case') told = await openCaseOf(tx, run, counted, payments);
+  else
+    await noteCase(tx, told.id, {
+      by: systemActor,
+      note: `more is at stake, ${counted.atStake}: ${found.problem}; payments: ${payments}`,
+    });
   await tx.query(
-    'UPDATE operations.reconciliation_break SET case_id = $3, case_difference = $4 WHERE chain = $1 AND key = $2',
-    [chain, row.key, id, found.difference.toString()],
+    `UPDATE operations.reconciliation_break SET case_id = $3, case_difference = $4, case_at_stake = $5
+      WHERE chain = $1 AND key = $2`,
+    [run.chain, row.key, told.id, found.difference.toString(), counted.atStake.toString()],
   );
   if (consequence === 'case-and-halt')
     await setHalt(tx, {
       scope: found.walletId === null ? haltScopes.ledger : haltScopes.wallet(found.walletId),
       reason: `${found.check} ${found.subject}: ${found.problem}`.slice(0, 500),
     });
-  return true;
+  return told.opened;
 }
 
 /** The case stays open for a person, who may want to know why it was there. */
@@ -108,17 +149,17 @@ async function forget(tx: Tx, chain: ChainId, runId: string, row: BreakRow): Pro
 /** Returns how many cases were opened. */
 export async function bookBreaks(tx: Tx, found: FoundBreaks): Promise<number> {
   const { rows } = await tx.query<BreakRow>(
-    `SELECT key, check_name, subject, runs, case_id, case_difference::text FROM operations.reconciliation_break
-      WHERE chain = $1 ORDER BY key FOR UPDATE`,
+    `SELECT ${breakColumns} FROM operations.reconciliation_break WHERE chain = $1 ORDER BY key FOR UPDATE`,
     [found.chain],
   );
   const keys = new Set(found.breaks.map(breakKey));
+  const before = new Map(rows.map((row) => [row.key, row]));
   for (const row of rows) {
     const { key, check_name: check, subject } = row;
     if (!keys.has(key) && found.hasLooked({ key, check, subject }))
       await forget(tx, found.chain, found.runId, row);
   }
   let opened = 0;
-  for (const each of found.breaks) if (await report(tx, found, each)) opened += 1;
+  for (const each of found.breaks) if (await report(tx, found, each, before.get(breakKey(each)))) opened += 1;
   return opened;
 }

@@ -13,11 +13,14 @@ import { keepProgress } from '../progress.ts';
 import { type Books, readBooks } from './books.ts';
 import { bookBreaks } from './breaks.ts';
 import { observe } from './observations.ts';
+import { straysMax } from './payment-records.ts';
 
 /** Runs kept per chain: a day at one a minute and some. */
 const runsKept = 2_000;
 /** Runs in a row of which nothing could be said, after which a person is told: silence is not agreement. */
 const notJudgedRunsMax = 10;
+/** Lines and breaks written out in a run's report; with {@link runsKept} some hundred MiB at the very worst. */
+const reportedMax = 200;
 /** Per address there is a line for each that differs and none for each that agrees. */
 const checksPerAddress: ReadonlySet<string> = new Set(['address', 'sent']);
 
@@ -35,6 +38,8 @@ export interface ReconciliationLine {
 export interface ReconciliationReport {
   readonly lines: readonly ReconciliationLine[];
   readonly breaks: readonly string[];
+  /** All of them, also those that are not written out. */
+  readonly breaksFound: number;
   readonly addresses: number;
   readonly payments: number;
 }
@@ -64,10 +69,15 @@ interface Judged {
 }
 
 function reportOf({ books, lines, breaks }: Judged): ReconciliationReport {
-  const isTold = (line: QuantityLine) => line.difference !== 0n || !checksPerAddress.has(line.check);
+  const ofAddresses = (line: QuantityLine) => checksPerAddress.has(line.check);
+  const told = [
+    ...lines.filter((line) => !ofAddresses(line)),
+    ...lines.filter((line) => ofAddresses(line) && line.difference !== 0n),
+  ];
   return {
-    lines: lines.filter(isTold).map(lineOf),
-    breaks: breaks.map((each) => `${breakKey(each)}: ${each.problem}`),
+    lines: told.slice(0, reportedMax).map(lineOf),
+    breaks: breaks.slice(0, reportedMax).map((each) => `${breakKey(each)}: ${each.problem}`),
+    breaksFound: breaks.length,
     addresses: books.wallets.reduce((sum, { deposit }) => sum + deposit.length + 1, 0),
     payments: books.payments.length,
   };
@@ -138,13 +148,14 @@ async function bookJudged(
   const payments = new Set(
     books.payments.flatMap(({ intentId, paymentId }) => [intentId, paymentId ?? intentId]),
   );
+  const areAllStrays = books.strays.length < straysMax;
   const opened = await bookBreaks(tx, {
     chain,
     runId,
     breaks,
     boundUnits: settingsOf(deps, chain).breakBoundUnits,
     hasLooked: ({ key, check, subject }) =>
-      seen.has(key) || payments.has(subject) || check === 'outflow-without-intent',
+      seen.has(key) || payments.has(subject) || (areAllStrays && check === 'outflow-without-intent'),
   });
   await keepProgress(tx, books.progress);
   return opened;

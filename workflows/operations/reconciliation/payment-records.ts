@@ -1,13 +1,21 @@
 /** One intent as the books, the signatures and the outflows tell of it, read in one snapshot. */
-import { type Attempt, attemptsOf, isCancel, outgoingOf } from '#chains';
+import { type Attempt, attemptsOf, isCancel, outgoingOf, readSignedTransaction } from '#chains';
 import { hashJson } from '#core/canonical-json';
+import { isStrongroomError } from '#core/errors';
 import { parseUnits } from '#core/money';
 import type { Tx } from '#infra/db';
-import { type PaymentRecord, type StrayOutflow, type Transfer, transferIdOf } from '#ledger/contract';
+import {
+  type PaymentRecord,
+  type SignedAttempt,
+  type StrayOutflow,
+  type Transfer,
+  transferIdOf,
+} from '#ledger/contract';
+import { intentSchema } from '#policies/contract';
 import type { OperationsDeps } from '../context.ts';
 
 /** Without an intent there should be none at all; more than this show the same thing. */
-const straysMax = 500;
+export const straysMax = 500;
 
 interface PaymentRow {
   readonly payment_id: string;
@@ -30,16 +38,20 @@ interface OutflowRow {
   readonly fee_units: string;
 }
 
-/** Just what is compared; a stored text that no longer has its hash is no intent. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Just what is compared; a stored text that is no intent any more, or not the one that was hashed, is none. */
 function intendedBy(row: IntentRow | undefined): PaymentRecord['intended'] {
-  if (row === undefined) return null;
-  const intent = JSON.parse(row.canonical) as {
-    readonly outputs: readonly { readonly address: string; readonly units: string }[];
-    readonly feeCap: { readonly units: string };
-    readonly conflictScope: string;
-  };
-  const output = intent.outputs[0];
-  if (hashJson(intent) !== row.hash || output === undefined || intent.outputs.length !== 1) return null;
+  const { data: intent } = intentSchema.safeParse(row === undefined ? undefined : parsed(row.canonical));
+  const [output, ...others] = intent?.outputs ?? [];
+  if (intent === undefined || output === undefined || others.length > 0) return null;
+  if (hashJson(intent) !== row?.hash) return null;
   return {
     recipient: output.address,
     units: parseUnits(output.units),
@@ -64,21 +76,24 @@ const feesPosted = (transfers: readonly Transfer[]): bigint =>
     .filter(({ code, kind }) => code === 'network-fee' && kind === 'post-pending')
     .reduce((sum, { amount }) => sum + amount.units, 0n);
 
-const signedOf = (attempts: readonly Attempt[]): PaymentRecord['signed'] =>
-  attempts.flatMap(({ id, unsigned, signed }) =>
-    signed === undefined
-      ? []
-      : [
-          {
-            id,
-            txId: signed.txId,
-            recipient: unsigned.to,
-            units: unsigned.units,
-            maxFeeUnits: unsigned.fee.maxCostUnits,
-            isCancel: isCancel(unsigned),
-          },
-        ],
-  );
+/** What the signed bytes do, whatever the columns beside them say that they were built for. */
+function signedBytes({ id, unsigned, signed }: Attempt): SignedAttempt[] {
+  if (signed === undefined) return [];
+  try {
+    const content = readSignedTransaction(signed.raw);
+    const { txId, to, units, maxCostUnits: maxFeeUnits, sender, chain, nonce, plain } = content;
+    const isOurs =
+      plain && sender === unsigned.sender && chain === unsigned.chain && nonce === unsigned.nonce;
+    const recipient = isOurs ? to : `${to} (no plain payment of this sender, chain and nonce)`;
+    const cancels = isOurs && isCancel({ ...unsigned, to, units });
+    return [{ id, txId, recipient, units, maxFeeUnits, isCancel: cancels }];
+  } catch (error) {
+    if (!isStrongroomError(error)) throw error;
+    const { txId } = signed;
+    const unread = { recipient: 'bytes that nobody can read', units: unsigned.units, maxFeeUnits: 0n };
+    return [{ id, txId, ...unread, isCancel: false }];
+  }
+}
 
 export async function paymentRecords(
   deps: OperationsDeps,
@@ -116,7 +131,7 @@ export async function paymentRecords(
       intended: intendedBy(intentOf.get(intentId)),
       hold: payment === undefined ? null : holdIn(transfers, payment.payment_id, payment.step),
       feePostedUnits: feesPosted(transfers),
-      signed: signedOf(await attemptsOf(tx, intentId)),
+      signed: (await attemptsOf(tx, intentId)).flatMap(signedBytes),
       isDead: (await outgoingOf(tx, intentId))?.state === 'dead',
       outflows: outflows.rows
         .filter((row) => row.intent_id === intentId)

@@ -12,13 +12,16 @@ const addressesPerRun = 500;
 const endedPerRun = 200;
 /** One open batch per wallet and the open sweeps are at most hundreds; this many is a defect that shows as such. */
 const openMax = 2_000;
+/** Breaks looked at again in every run, oldest first; more are one incident, and the rounds come by the rest. */
+const standingMax = 500;
 
 const addressScope = (walletId: string): string => `addresses/${walletId}`;
 const paymentScope = (chain: string): string => `payments/${chain}`;
 
 async function standingSubjects(tx: Tx, chain: ChainId, checks: readonly string[]): Promise<string[]> {
   const { rows } = await tx.query<{ subject: string }>(
-    'SELECT DISTINCT subject FROM operations.reconciliation_break WHERE chain = $1 AND check_name = ANY($2)',
+    `SELECT subject FROM operations.reconciliation_break WHERE chain = $1 AND check_name = ANY($2)
+      GROUP BY subject ORDER BY min(first_at), subject LIMIT ${standingMax}`,
     [chain, checks],
   );
   return rows.map((row) => row.subject);
@@ -65,7 +68,9 @@ export async function intentsToCheck(
   const after = await positionOf(tx, paymentScope(chain), '0');
   const page = await outgoingPage(tx, chain, { after, limit: endedPerRun, openMax });
   const { rows } = await tx.query<{ intent_id: string }>(
-    `WITH standing AS (SELECT subject FROM operations.reconciliation_break WHERE chain = $1)
+    `WITH standing AS (SELECT subject FROM operations.reconciliation_break
+                        WHERE chain = $1 AND subject ~ '^(wd|swp|int)_'
+                        GROUP BY subject ORDER BY min(first_at), subject LIMIT ${standingMax})
      SELECT intent_id FROM operations.withdrawal WHERE id IN (SELECT subject FROM standing)
      UNION SELECT intent_id FROM operations.sweep WHERE id IN (SELECT subject FROM standing)
      UNION SELECT subject FROM standing WHERE starts_with(subject, 'int_')`,
