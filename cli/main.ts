@@ -13,6 +13,7 @@ import {
 } from './commands/adjustments.ts';
 import { liftHalt, showCase, showCases, workOnCase } from './commands/cases.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
+import { showReconciliation } from './commands/reconciliation.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
 import { registerLedger } from './ledger.ts';
 import { createOutput, describeError, type Output } from './output.ts';
@@ -103,6 +104,13 @@ program
     );
   });
 
+command(
+  'reconciliation',
+  'books, chain and signatures compared: last runs, standing breaks; exit code 1 unless all fits',
+).action(async (_options, cmd: Command) => {
+  process.exitCode = await showReconciliation(connectionOf(cmd), outputOf(cmd));
+});
+
 const adjustments = program
   .command('adjustments')
   .description('corrections of the ledger: one person proposes, another approves');
@@ -112,7 +120,8 @@ adjustments
   .option('--open', 'only those not booked yet')
   .option(...jsonOption)
   .action(async (options: { open?: true }, cmd: Command) => {
-    await listAdjustments(connectionOf(cmd), { open: options.open === true }, outputOf(cmd));
+    const filter = { open: options.open === true };
+    process.exitCode = await listAdjustments(connectionOf(cmd), filter, outputOf(cmd));
   });
 adjustments
   .command('propose <file>')

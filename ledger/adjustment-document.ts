@@ -27,6 +27,11 @@ export interface AdjustmentDocument {
   readonly legs: readonly Readonly<Record<'debit' | 'credit' | 'asset' | 'units', string>>[];
 }
 
+/** Control characters and those that turn the direction of text: with them a screen shows another text than is signed. */
+const unreadable = /[\p{Cc}\p{Bidi_Control}]/u;
+/** Whether a person who reads the text on a screen or terminal reads what it is. */
+export const isReadable = (text: string): boolean => !unreadable.test(text);
+
 function accountPathOf(text: string): AccountPath {
   accountKind(text);
   return text as AccountPath;

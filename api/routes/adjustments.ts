@@ -27,7 +27,7 @@ const path = z.string().min(1).max(128).describe('account path, e.g. house:suspe
 
 const proposalFields = {
   proposedBy: person,
-  reason: z.string().min(1).max(1_000),
+  reason: s.textOf(1_000).describe('one line'),
   corrects: z
     .string()
     .regex(new RegExp(`^tr_${uuidPattern}$`), 'tr_ followed by a UUID')
@@ -43,6 +43,7 @@ const signed = { notAfter: z.number().int(), assertion: assertionSchema };
 const view = z.object({
   id: z.string(),
   ...proposalFields,
+  reason: z.string(),
   proposedAt: z.number().int().describe('milliseconds since 1970'),
   people: z.array(
     z.object({
@@ -61,7 +62,7 @@ const view = z.object({
     .describe('why it could not be booked just now although it is approved'),
 });
 const requestView = z.object({
-  adjustment: z.object({ id: z.string(), ...proposalFields }),
+  adjustment: z.object({ id: z.string(), ...proposalFields, reason: z.string() }),
   statement: z.object({
     domain: z.literal('strongroom/adjustment-signature/v1'),
     act: z.enum(['propose', 'approve']),

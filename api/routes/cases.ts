@@ -13,7 +13,7 @@ const workers = ['treasury', 'compliance'] as const;
 
 const atMs = z.number().int().describe('milliseconds since 1970');
 const person = z.string().min(1).max(64).describe('id of a person of the roster');
-const text = z.string().min(1).max(2000);
+const text = s.textOf(2000);
 const caseParams = z.object({
   caseId: z.string().regex(/^case_[0-9a-z_-]{1,64}$/, 'case_ followed by a UUID'),
 });
@@ -42,36 +42,47 @@ const haltView = z.object({
 const signed = z.string().describe('signed, base units or a count');
 const reconciliationView = z.object({
   chain: z.string(),
-  at: atMs,
-  notJudged: z.string().nullable().describe('why the last run could say nothing'),
-  booksHeight: z.number().int().nullable(),
-  height: z.number().int().nullable(),
-  lines: z.array(
-    z.object({
-      check: z.string(),
-      subject: z.string(),
-      unit: z.string(),
-      walletId: z.string().nullable(),
-      booked: signed,
-      observed: signed,
-      unposted: signed,
-      difference: signed,
-    }),
-  ),
-  breaks: z.array(
-    z.object({
-      check: z.string(),
-      subject: z.string(),
-      unit: z.string(),
-      walletId: z.string().nullable(),
-      difference: signed,
-      atStake: signed,
-      problem: z.string(),
-      runs: z.number().int(),
-      firstAt: atMs,
-      caseId: z.string().nullable(),
-    }),
-  ),
+  runs: z
+    .array(
+      z.object({
+        at: atMs,
+        notJudged: z.string().nullable().describe('why it could say nothing'),
+        booksHeight: z.number().int().nullable().describe('the final block the books speak of'),
+        height: z.number().int().nullable().describe('the final block the node was asked at'),
+        breaks: z.number().int(),
+      }),
+    )
+    .describe('newest first'),
+  lines: z
+    .array(
+      z.object({
+        check: z.string(),
+        subject: z.string(),
+        unit: z.string(),
+        walletId: z.string().nullable(),
+        booked: signed,
+        observed: signed,
+        unposted: signed,
+        difference: signed,
+      }),
+    )
+    .describe('of the newest run that was judged'),
+  breaks: z
+    .array(
+      z.object({
+        check: z.string(),
+        subject: z.string(),
+        unit: z.string(),
+        walletId: z.string().nullable(),
+        difference: signed,
+        atStake: signed,
+        problem: z.string(),
+        runs: z.number().int().describe('runs in a row that found it'),
+        firstAt: atMs,
+        caseId: z.string().nullable(),
+      }),
+    )
+    .describe('those that stand, oldest first'),
 });
 const statementView = z.object({
   domain: z.literal('strongroom/halt-lift/v1'),
@@ -83,7 +94,7 @@ const statementView = z.object({
   approver: z.string(),
   notAfter: atMs,
 });
-const liftAsk = z.strictObject({ approver: person, reason: z.string().min(1).max(200) });
+const liftAsk = z.strictObject({ approver: person, reason: s.textOf(200) });
 
 const viewOf = (each: IncidentCase) => ({ ...each, openedAt: each.openedAt.getTime() });
 const recordOf = (record: CaseRecord) => ({
@@ -207,14 +218,20 @@ export function caseRoutes(
       url: '/v1/reconciliation',
       schema: {
         operationId: 'reconciliation',
-        summary: 'Books, chain and signatures compared: the last run of each chain and the breaks that stand',
+        summary:
+          'Books, chain and signatures compared: the last runs of each chain and the breaks that stand',
         response: { 200: z.object({ chains: z.array(reconciliationView) }), ...s.problems },
       },
       handler: async (request) => {
         requireRole(authenticate(request), readers);
         const states = await operations.reconciliation();
         return {
-          chains: states.map((state) => ({ ...state, lines: [...state.lines], breaks: [...state.breaks] })),
+          chains: states.map((state) => ({
+            ...state,
+            runs: [...state.runs],
+            lines: [...state.lines],
+            breaks: [...state.breaks],
+          })),
         };
       },
     });

@@ -22,6 +22,14 @@ export const units = z
   .max(100)
   .describe('base units (wei, sat), a whole number as a decimal string');
 export const address = z.string().min(1).max(128);
+const controls = /(?![\t\n])\p{Cc}/u;
+/** What a person writes for people. Control characters but tabs and line ends act on a screen; PostgreSQL has no NUL. */
+export const textOf = (charsMax: number) =>
+  z
+    .string()
+    .min(1)
+    .max(charsMax)
+    .refine((text) => !controls.test(text), 'text without control characters');
 
 const timelineEntry = z.object({
   at: z.number().int().describe('milliseconds since 1970'),

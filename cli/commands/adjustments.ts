@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { errorsOf, messageOf } from '#core/errors';
-import { type AdjustmentDocument, adjustmentHash, parseAdjustment } from '#ledger/contract';
+import { type AdjustmentDocument, adjustmentHash, isReadable, parseAdjustment } from '#ledger/contract';
 import { statementChallenge } from '#policies';
 import type { AdjustmentRequest, AdjustmentView } from '#workflows';
 import { readAssets, type ShowAmount } from '../assets.ts';
@@ -34,18 +34,38 @@ function readProposal(file: string): z.output<typeof proposalFile> {
   }
 }
 
+/** As this side computes it: of what the person is shown, not of what the api says it is. */
+const hashOf = (content: AdjustmentDocument): string => adjustmentHash(parseAdjustment(content));
+
+/** Whether what people read here is what they approve by its id. */
+function isNamed(view: AdjustmentDocument & { readonly id: string }): boolean {
+  try {
+    return hashOf(view) === view.id && isReadable(view.reason);
+  } catch {
+    return false; // not even the form of an adjustment
+  }
+}
+
+/** In base units as well: decimals are the api's word, and only base units are signed. */
+function amountText(show: ShowAmount, asset: string, units: string): string {
+  const [shown, base] = [show(asset, units), `${units} base units`];
+  return shown === base ? base : `${shown} (${base})`;
+}
+
 function legsOf({ reason, corrects, proposedBy, legs }: AdjustmentDocument, show: ShowAmount): string[] {
   return [
     `  ${proposedBy}: ${reason}`,
     ...(corrects === undefined ? [] : [`  corrects ${corrects}`]),
     ...legs.map(
       ({ debit, credit, asset, units }) =>
-        `  ${show(asset, units)} of ${asset}: debit ${debit}, credit ${credit}`,
+        `  ${amountText(show, asset, units)} of ${asset}: debit ${debit}, credit ${credit}`,
     ),
   ];
 }
 
 function describe(view: AdjustmentView, show: ShowAmount): string {
+  if (!isNamed(view))
+    return `${view.id}  NOT SHOWN: what the api shows as this one has another hash, or no readable reason`;
   return [
     `${view.id}  ${view.state}  ${formatTime(view.proposedAt)}`,
     ...legsOf(view, show),
@@ -65,11 +85,12 @@ async function show(connection: Connection, view: AdjustmentView, output: Output
   return view.refused === null ? 0 : 1;
 }
 
+/** Exit code 1 when the api shows one that is not what its id says. */
 export async function listAdjustments(
   connection: Connection,
   filter: { readonly open: boolean },
   output: Output,
-): Promise<void> {
+): Promise<number> {
   const answer = await call<{ adjustments: AdjustmentView[] }>(
     connection,
     'GET',
@@ -78,10 +99,8 @@ export async function listAdjustments(
   const assets = await readAssets(connection);
   const texts = answer.adjustments.map((view) => describe(view, assets));
   output.show(answer, texts.length === 0 ? 'no adjustments' : texts.join('\n'));
+  return answer.adjustments.every(isNamed) ? 0 : 1;
 }
-
-/** As this side computes it: of what the person is shown, not of what the api says it is. */
-const hashOf = (content: AdjustmentDocument): string => adjustmentHash(parseAdjustment(content));
 
 /** @throws CLI_CERTIFICATE_FALSE when what is to be signed is not what is shown */
 function signatureOf(
@@ -135,7 +154,7 @@ export async function approveAdjustment(
     approver,
   });
   const content = request.adjustment;
-  if (hashOf(content) !== id)
+  if (!isNamed({ ...content, id }))
     throw fail('CLI_CERTIFICATE_FALSE', `the api shows another adjustment than ${id}; nothing was signed`);
   const signature = signatureOf(request, { act: 'approve', content, file: options.passkeyFile });
   const view = await call<AdjustmentView>(connection, 'POST', `${pathOf(id)}/approvals`, {

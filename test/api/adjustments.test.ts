@@ -180,6 +180,8 @@ test('malformed proposals, unknown ids and the wrong role are refused', async ()
   expect((await ask(`${root}/proposal-request`, proposal('-5'))).json()).toMatchObject({
     code: 'CORE_AMOUNT_INVALID',
   });
+  for (const reason of ['a\u0000b', 'credited twice\u001b[2K', ''])
+    expect((await ask(`${root}/proposal-request`, { ...proposal('5'), reason })).statusCode).toBe(400);
   expect((await ask(`${root}/proposal-request`, proposal('5'), 'auditor')).statusCode).toBe(403);
   expect((await ask(`${root}/sha256:${'0'.repeat(64)}`)).json()).toMatchObject({
     code: 'LEDGER_ADJUSTMENT_UNKNOWN',
@@ -243,4 +245,18 @@ test('the command line signs nothing but what it is shown', async () => {
     expect(lied.code).toBe(1);
     expect(lied.err).toContain('CLI_CERTIFICATE_FALSE');
   }
+  // What is looked up before approving: the small correction under the name of another one.
+  app.server.removeAllListeners('request');
+  app.server.on('request', (asked, response) => {
+    const shown = { adjustments: [view, { ...view, id: other }] };
+    const content = asked.url?.startsWith('/v1/assets') === true ? { assets: [] } : shown;
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(content));
+  });
+  const listed = await run(['list']);
+  expect(listed.code).toBe(1);
+  expect(listed.out).toContain(view.reason);
+  expect(listed.out.split('\n').filter((line) => line.startsWith(other))).toEqual([
+    expect.stringContaining('NOT SHOWN') as string,
+  ]);
+  expect(listed.out.split(view.reason)).toHaveLength(2);
 }, 60_000);

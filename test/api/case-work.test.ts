@@ -109,6 +109,8 @@ test('a case is given to a person, noted and closed, with who did it; an auditor
     code: 'CASE_UNKNOWN',
   });
   expect((await act({ action: 'reopen' })).statusCode).toBe(400);
+  for (const note of ['a\u0000b', 'a\u001b[2Kb', ''])
+    expect((await act({ action: 'note', note })).statusCode).toBe(400);
   const listed = await ask('auditor', 'GET', '/v1/cases');
   expect(listed.json()).toMatchObject({ cases: [{ id, owner: 'ana' }] });
   await act({ action: 'note', note: 'asked the node' });
@@ -168,6 +170,19 @@ test('a halt is lifted by two different people and by nothing less', async () =>
   expect(await haltOf(bench.deps.pool, scope)).toBeDefined();
 });
 
+test('a reason that comes after a signature is not lifted by it', async () => {
+  const ana = await lift('ana');
+  expect((await ana.send()).json()).toMatchObject({ people: ['ana'] });
+  const ben = await lift('ben');
+  await halt('value is missing');
+  // What both have seen is the first reason only.
+  expect((await ben.send()).json()).toMatchObject(refusedWith('challenge-mismatch'));
+  expect((await (await lift('ben')).send()).json()).toMatchObject({ lifted: false, people: ['ben'] });
+  expect(await haltOf(bench.deps.pool, scope)).toMatchObject({ reason: 'zero sum; value is missing' });
+  expect((await (await lift('ana')).send()).json()).toMatchObject({ lifted: true, people: ['ana', 'ben'] });
+  await halt('zero sum');
+});
+
 test('a first signature that has lapsed meanwhile does not count, and is given anew', async () => {
   expect((await (await lift('ana')).send()).json()).toMatchObject({ lifted: false, missing: 1 });
   const operations = createOperations({ ...bench.deps, clock: { nowMs: () => Date.now() + 86_400_001 } });
@@ -207,23 +222,59 @@ test('the command line shows, works on and lifts', async () => {
 
 test('what reconciliation found is there for those who watch', async () => {
   const { pool } = bench.deps;
+  const empty = await ask('auditor', 'GET', '/v1/reconciliation');
+  expect(empty.json()).toEqual({ chains: [{ chain: 'eip155:31337', runs: [], lines: [], breaks: [] }] });
+  expect(await run(['reconciliation'], 'auditor')).toMatchObject({
+    code: 1,
+    out: expect.stringContaining('no run yet') as string,
+  });
+  const line = {
+    check: 'hot',
+    subject: 'x',
+    unit: 'y',
+    walletId: null,
+    booked: '10',
+    observed: '8',
+    unposted: '1',
+    difference: '-3',
+  };
   await pool.query(
     `INSERT INTO operations.reconciliation_run (chain, books_height, height, report)
-     VALUES ('eip155:31337', 5, 7, '{"lines": []}')`,
+     VALUES ('eip155:31337', 5, 7, $1)`,
+    [JSON.stringify({ lines: [line], breaks: [], breaksFound: 0 })],
   );
+  expect(await run(['reconciliation'], 'auditor')).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('no breaks') as string,
+  });
   await pool.query(
     `INSERT INTO operations.reconciliation_break (chain, key, check_name, subject, unit, difference, at_stake, problem, runs)
      VALUES ('eip155:31337', 'hot/x/y', 'hot', 'x', 'y', -3, 3, 'less is there', 2)`,
   );
+  const shown = await run(['reconciliation'], 'auditor');
+  expect(shown.code).toBe(1);
+  expect(shown.out).toMatch(/hot +x +-3 base units +3 base units +2 .* -\n/);
+  expect(shown.out).toMatch(/hot +x +10 base units +8 base units +1 base units +-3 base units/);
+  await pool.query(
+    `INSERT INTO operations.reconciliation_run (chain, not_judged, report) VALUES ('eip155:31337', 'the node is away', '{}')`,
+  );
   const answer = await ask('auditor', 'GET', '/v1/reconciliation');
+  const silent = { notJudged: 'the node is away', booksHeight: null, height: null, breaks: 0 };
   expect(answer.json()).toMatchObject({
     chains: [
       {
         chain: 'eip155:31337',
-        booksHeight: 5,
-        height: 7,
+        runs: [silent, { notJudged: null, booksHeight: 5, height: 7, breaks: 0 }],
+        // Of the run that could say something.
+        lines: [line],
         breaks: [{ difference: '-3', atStake: '3', runs: 2 }],
       },
     ],
   });
-});
+  await pool.query('DELETE FROM operations.reconciliation_break');
+  // No break, but nobody has looked.
+  expect(await run(['reconciliation'], 'auditor')).toMatchObject({
+    code: 1,
+    out: expect.stringContaining('not judged: the node is away') as string,
+  });
+}, 60_000);
