@@ -36,7 +36,7 @@ export const balanceRelation = 'ledger.account_balance';
 const pageRows = 10_000;
 const secretBytes = 32;
 /** Any fixed number; held until the snapshot is committed, so that two are never made at once. */
-const snapshotLockKey = 7_305_871_016;
+const snapshotLockKey = 7_305_871_017;
 
 /** The ledger's Ed25519 key; the one of `ledger/head-key.ts` is one. */
 export interface LiabilitiesSigner {

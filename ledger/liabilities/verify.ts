@@ -165,17 +165,17 @@ function assertExpected(proof: InclusionProof, expected: ExpectedLiability): Tre
   if (expected.statementHash !== undefined && statementHash(statement) !== expected.statementHash)
     throw defect(
       'other-statement',
-      `the proof rests on the statement ${statementHash(statement)}, not on the published ${expected.statementHash.slice(0, 80)}`,
+      `the proof rests on the statement ${statementHash(statement)}, not on the published ${String(expected.statementHash).slice(0, 80)}`,
     );
   if (proof.account !== expected.account)
     throw defect(
       'other-account',
-      `the proof is about the account ${proof.account}, not about ${expected.account.slice(0, 128)}`,
+      `the proof is about the account ${proof.account}, not about ${String(expected.account).slice(0, 128)}`,
     );
   if (proof.asset !== expected.asset)
     throw defect(
       'other-asset',
-      `the proof is about ${proof.asset}, not about ${expected.asset.slice(0, 211)}`,
+      `the proof is about ${proof.asset}, not about ${String(expected.asset).slice(0, 211)}`,
     );
   const tree = statement.trees.find(({ asset }) => asset === proof.asset);
   if (tree === undefined)
@@ -183,7 +183,7 @@ function assertExpected(proof: InclusionProof, expected: ExpectedLiability): Tre
   if (proof.balance !== expected.balance)
     throw defect(
       'wrong-balance',
-      `the proof counts ${proof.balance} units, the customer was told ${expected.balance.slice(0, 80)}`,
+      `the proof counts ${proof.balance} units, the customer was told ${String(expected.balance).slice(0, 80)}`,
     );
   if (proof.path.length !== tree.depth)
     throw defect(

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isStrongroomError } from '#core/errors';
 import { amount, assetId } from '#core/money';
 import type { Clock, Random } from '#core/ports';
 import { inTransaction, openPool, type Pool } from '#infra/db';
@@ -347,7 +348,94 @@ describe('what is stored', () => {
   });
 });
 
-test('more customers than a page and a subtree: read, built and proven', async () => {
+describe('a stored snapshot that was tampered with gives no proof that holds', () => {
+  const account = accountOf(1);
+  const expected = { publicKey: ledgerKey.publicKey, account, asset: ether };
+  /** What a customer is told: the error of who serves the proof, or the reason of who checks it. */
+  async function answer(client: PoolClient, balance: string): Promise<string> {
+    try {
+      const verdict = verifyInclusion(await inclusionProof(client, { account, asset: ether }), {
+        ...expected,
+        balance,
+      });
+      return verdict.ok ? 'ok' : verdict.reason;
+    } catch (error) {
+      return isStrongroomError(error) ? error.code : String(error);
+    }
+  }
+  const inSnapshot = 'snapshot_no = (SELECT max(no) FROM ledger.liabilities_snapshot)';
+  const newest = 'no = (SELECT max(no) FROM ledger.liabilities_snapshot)';
+  const inTree = `${inSnapshot} AND asset = '${ether}'`;
+
+  test.each([
+    [
+      'its statement changed',
+      `UPDATE ledger.liabilities_snapshot SET statement = replace(statement, '"takenAtMs":1', '"takenAtMs":2') WHERE ${newest}`,
+      'bad-signature',
+    ],
+    [
+      'its signature changed',
+      `UPDATE ledger.liabilities_snapshot SET signature = set_byte(signature, 0, 255 - get_byte(signature, 0)) WHERE ${newest}`,
+      'bad-signature',
+    ],
+    [
+      'its secret changed',
+      `UPDATE ledger.liabilities_secret SET secret = sha256(secret) WHERE ${inSnapshot}`,
+      'LEDGER_LIABILITIES_NO_LEAF',
+    ],
+    [
+      'its secret removed',
+      `DELETE FROM ledger.liabilities_secret WHERE ${inSnapshot}`,
+      'LEDGER_LIABILITIES_STORED_FALSE',
+    ],
+    [
+      'its leaves removed',
+      `DELETE FROM ledger.liabilities_subtree WHERE ${inTree}`,
+      'LEDGER_LIABILITIES_NO_LEAF',
+    ],
+    [
+      'two leaves in each other’s place',
+      `UPDATE ledger.liabilities_subtree SET leaves = substring(leaves FROM 65 FOR 64) || substring(leaves FOR 64) || substring(leaves FROM 129),
+              first_commitment = substring(leaves FROM 65 FOR 32) WHERE ${inTree}`,
+      'LEDGER_LIABILITIES_STORED_FALSE',
+    ],
+    [
+      'its last leaf left out',
+      `UPDATE ledger.liabilities_subtree SET leaves = substring(leaves FOR length(leaves) - 64) WHERE ${inTree}`,
+      'LEDGER_LIABILITIES_STORED_FALSE',
+    ],
+    [
+      'a leaf twice',
+      `UPDATE ledger.liabilities_subtree SET leaves = leaves || substring(leaves FROM length(leaves) - 63) WHERE ${inTree}`,
+      'LEDGER_LIABILITIES_STORED_FALSE',
+    ],
+    [
+      'its leaves called those of another asset',
+      `UPDATE ledger.liabilities_subtree SET asset = CASE asset WHEN '${ether}' THEN 'x' ELSE '${ether}' END WHERE ${inSnapshot}`,
+      'LEDGER_LIABILITIES_NO_LEAF',
+    ],
+  ])('%s', async (_what, statement, reason) => {
+    await take();
+    const { balance } = await inclusionProof(pool, { account, asset: ether });
+    const client = await pool.connect();
+    try {
+      await client.query('BEGIN');
+      expect(await answer(client, balance)).toBe('ok');
+      for (const table of ['snapshot', 'secret', 'subtree'])
+        await client.query(
+          `GRANT UPDATE, DELETE ON ledger.liabilities_${table} TO CURRENT_USER; ALTER TABLE ledger.liabilities_${table} DISABLE TRIGGER USER`,
+        );
+      expect((await client.query(statement)).rowCount).toBeGreaterThan(0);
+      // The position of another leaf may have moved into our place: then what is served does not reach the root.
+      expect([reason, 'LEDGER_LIABILITIES_NO_LEAF']).toContain(await answer(client, balance));
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+  });
+});
+
+test('more customers than a page and a subtree: read, built and proven', { timeout: 120_000 }, async () => {
   const silver = assetId('ledger:silver');
   const count = 12_345;
   const rows = Array.from({ length: count }, (_, i) => accountOf(`many ${i}`));

@@ -204,6 +204,16 @@ describe('what is refused, with its reason', () => {
     expect(judge({ ...withPath(rest), index: proof.index >> 1 })).toBe('wrong-path-length');
   });
 
+  test('an expectation of another type, as a page without types may hand in', () => {
+    const wrong = (told: object) => judge(proof, told as Partial<ExpectedLiability>);
+    expect(wrong({ balance: 3 })).toBe('wrong-balance');
+    expect(wrong({ balance: undefined })).toBe('wrong-balance');
+    expect(wrong({ account: null })).toBe('other-account');
+    expect(wrong({ asset: 1 })).toBe('other-asset');
+    expect(wrong({ statementHash: null })).toBe('other-statement');
+    expect(wrong({ publicKey: undefined })).toBe('malformed');
+  });
+
   test('fields that are missing or unknown, at every place', () => {
     expect(judge({ ...copy(), note: 'x' })).toBe('malformed');
     expect(judge({ ...copy(), signed: { ...proof.signed, note: 1 } })).toBe('malformed');
