@@ -1,15 +1,47 @@
 /** What is refused before the database is asked, and which error a status is. */
 import { errorsOf } from '#core/errors';
+import type { Amount } from '#core/money';
 import {
   commandsPerBatchMax,
   ledgerErrors,
   referenceCharsMax,
   type TransferCommand,
   type TransferResult,
+  transferCodes,
+  transferKinds,
 } from './contract.ts';
 
 const fail = errorsOf(ledgerErrors);
+/** Of any version: what SQL made is posted, voided and expired from here too. */
+const transferIdPattern = /^tr_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const referencePattern = new RegExp(`^[!-~]{1,${referenceCharsMax}}$`);
+const kinds: ReadonlySet<unknown> = new Set(transferKinds);
+const codes: ReadonlySet<unknown> = new Set(transferCodes);
+const balancingSides: ReadonlySet<unknown> = new Set(['debit', 'credit', undefined]);
+const isTime = (ms: unknown): boolean => ms === undefined || Number.isSafeInteger(ms);
+
+/**
+ * What comes from JSON may be anything, whatever its type says: a comma in a number would be two numbers, and what PostgreSQL
+ * cannot read it refuses together with the rest of the batch.
+ */
+function defectOf(command: TransferCommand): string | undefined {
+  const { id, kind, code, reference, linked, at } = command;
+  if (![id, 'pendingId' in command ? command.pendingId : id].every((one) => transferIdPattern.test(one)))
+    return 'an id is not tr_ followed by a UUID in lower case';
+  if (!kinds.has(kind) || !codes.has(code)) return 'the kind or the code is none of the ledger';
+  if (typeof reference !== 'string' || !referencePattern.test(reference))
+    return `the reference is not 1 to ${referenceCharsMax} printable ASCII characters`;
+  if (linked !== undefined && typeof linked !== 'boolean') return 'linked is neither true nor false';
+  if ('balancing' in command && !balancingSides.has(command.balancing))
+    return 'balancing is neither debit nor credit';
+  if (!isTime(at) || !isTime('timeoutMs' in command ? command.timeoutMs : undefined))
+    return 'a time is not a whole number of milliseconds';
+  if (!('amount' in command)) return undefined;
+  const { asset, units } = command.amount as Partial<Record<keyof Amount, unknown>>;
+  return typeof asset === 'string' && typeof units === 'bigint'
+    ? undefined
+    : 'the amount is no whole number of base units of an asset';
+}
 
 /** @throws LEDGER_BATCH_INVALID */
 export function assertCommands(commands: readonly TransferCommand[]): void {
@@ -18,19 +50,12 @@ export function assertCommands(commands: readonly TransferCommand[]): void {
       'LEDGER_BATCH_INVALID',
       `a batch has 1 to ${commandsPerBatchMax} commands, this one ${commands.length}`,
     );
-  for (const { id, reference, at, ...rest } of commands) {
-    if (!referencePattern.test(reference))
-      throw fail(
-        'LEDGER_BATCH_INVALID',
-        `the reference of ${id} is not 1 to ${referenceCharsMax} printable ASCII characters`,
-        { id },
-      );
-    // What reads JSON may bring anything here, and a comma in a number would be two numbers.
-    if ('amount' in rest && typeof (rest.amount.units as unknown) !== 'bigint')
-      throw fail('LEDGER_BATCH_INVALID', `the amount of ${id} is no whole number of base units`, { id });
-    const timeoutMs = 'timeoutMs' in rest ? rest.timeoutMs : undefined;
-    if (![at, timeoutMs].every((ms) => ms === undefined || Number.isSafeInteger(ms)))
-      throw fail('LEDGER_BATCH_INVALID', `a time of ${id} is not a whole number of milliseconds`, { id });
+  for (const [index, command] of commands.entries()) {
+    const defect = defectOf(command);
+    if (defect !== undefined)
+      throw fail('LEDGER_BATCH_INVALID', `command ${index + 1}, ${command.id}: ${defect}`, {
+        id: command.id,
+      });
   }
 }
 

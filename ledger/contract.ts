@@ -31,7 +31,7 @@ export interface BalanceFilter {
   readonly paths?: readonly AccountPath[];
   readonly asset?: AssetId;
 }
-/** A row of the journal; for `post-pending` and `void-pending` the legs are those of the pending transfer. */
+/** A row of the journal; where it ends a pending transfer, the legs are those of that one. */
 export interface Transfer {
   /** Position in the journal: gap-free and in commit order. */
   readonly seq: bigint;

@@ -7,12 +7,13 @@ export const ledgerErrors = {
   LEDGER_ACCOUNT_PATH_INVALID: {
     kind: 'invalid',
     why: 'A text is not the path of a ledger account.',
-    whatToDo: 'Build paths with the named constructors of #ledger/contract.',
+    whatToDo:
+      'Name it as `docs/journal.md` does, such as customer:acc_<uuid>:main or chain:hot:wal_<uuid>; in code use the named constructors of #ledger/contract.',
   },
   LEDGER_BATCH_INVALID: {
     kind: 'invalid',
-    why: 'A batch is empty, longer than the limit, or one of its references has other than printable ASCII characters.',
-    whatToDo: 'Split the batch, or correct the reference the message names.',
+    why: 'A batch is empty or longer than the limit, or an id, kind, code, reference, amount or time in it is not of the form it must have.',
+    whatToDo: 'Split the batch, or correct the command the message names; nothing was applied.',
   },
   LEDGER_INSUFFICIENT_FUNDS: {
     kind: 'conflict',
@@ -31,7 +32,7 @@ export const ledgerErrors = {
   },
   LEDGER_PENDING_NOT_FOUND: {
     kind: 'not_found',
-    why: 'The pending transfer to post or void does not exist.',
+    why: 'The pending transfer to post, void or expire does not exist.',
     whatToDo: 'Check that the hold was made, and under which id.',
   },
   LEDGER_PENDING_RESOLVED: {
@@ -46,7 +47,7 @@ export const ledgerErrors = {
   },
   LEDGER_TRANSFER_INVALID: {
     kind: 'invalid',
-    why: 'A transfer has a zero amount, the same account on both sides, the wrong asset, or a chain left open.',
+    why: 'A transfer has a zero or negative amount, the same account on both sides, the wrong asset, a timeout or balancing where none belongs, or is the end of a chain left open.',
     whatToDo: 'Correct the named transfer.',
   },
   LEDGER_PENDING_EXPIRED: {
@@ -103,6 +104,11 @@ export const ledgerErrors = {
     kind: 'unavailable',
     why: 'The connection to PostgreSQL ended before it said whether the batch was committed.',
     whatToDo: 'Send the same commands again with the same ids: what was applied answers `exists`.',
+  },
+  LEDGER_STREAM_INVALID: {
+    kind: 'invalid',
+    why: 'The name of a stream is not 1 to 128 printable ASCII characters, or a portion of it is empty or outside 0 to 2^63 - 1.',
+    whatToDo: 'Correct the portion; nothing was booked.',
   },
   LEDGER_STREAM_GAP: {
     kind: 'conflict',

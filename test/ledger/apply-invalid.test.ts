@@ -244,6 +244,27 @@ describe('the whole batch is refused before anything is asked', () => {
     await refused([{ ...hold, amount: { asset: ether, units } } as unknown as TransferCommand], /base units/);
   });
 
+  test.each([
+    { id: 'tr_1' },
+    { id: undefined },
+    { id: accountOf('x') },
+    { id: post(hot, ownerless, 1n).id.toUpperCase() },
+    { pendingId: 'tr_1,2' },
+    { pendingId: undefined },
+    { kind: 'gift' },
+    { code: 'present' },
+    { code: 'inflow,inflow' },
+    { linked: 'true' },
+    { balancing: 'both' },
+    { amount: { units: 1n } },
+  ])('what no type would let through: %o', async (wrong) => {
+    await refused(
+      [post(main, other, 1n), { ...post(main, other, 1n), ...wrong } as TransferCommand],
+      /command 2/,
+    );
+    expect(await available(main)).toBe(100n);
+  });
+
   test.each([0.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY])('a time that is none: %d', async (time) => {
     await refused([post(main, other, 1n, { at: time })], /milliseconds/);
     await refused([pending(main, other, 1n, { timeoutMs: time })], /milliseconds/);
@@ -308,6 +329,34 @@ describe('in SQL, past the types', () => {
       [8, "'{x}'"],
     ] as const)
       await expect(call(at, value)).rejects.toMatchObject({ code: 'LG003' });
+  });
+
+  test('an id of any version is read, posted and voided from everywhere', async () => {
+    const { rows } = await pool.query<{ id: string; status: string }>(
+      `SELECT id, ledger.transfer_one(id, 'pending', $1, $2, $3, 9, 'inflow', $4) AS status
+         FROM (SELECT gen_random_uuid() AS id) AS made`,
+      [main, other, ether, `by-hand-${customers}`],
+    );
+    expect(rows).toMatchObject([{ status: 'ok' }]);
+    const id = `tr_${rows[0]?.id ?? ''}` as const;
+    expect(await ledger.transfersByReference(`by-hand-${customers}`)).toMatchObject([{ id }]);
+    expect(await statuses([postPending(id, 9n)])).toEqual(['ok']);
+  });
+
+  test('a batch over the limit', async () => {
+    const call = (count: number) =>
+      pool.query(
+        `SELECT * FROM ledger.apply_batch(NULL, NULL, '{1,2}', ARRAY(SELECT gen_random_uuid() FROM n),
+           ARRAY(SELECT 'post'::ledger.transfer_kind FROM n), ARRAY(SELECT 1 FROM n), ARRAY(SELECT 2 FROM n), ARRAY(SELECT 1 FROM n),
+           NULL, NULL, NULL, ARRAY(SELECT 'inflow'::ledger.transfer_code FROM n), ARRAY(SELECT 'x' FROM n), NULL, NULL, NULL)`.replace(
+          'SELECT *',
+          'WITH n AS (SELECT generate_series(1, $1)) SELECT *',
+        ),
+        [count],
+      );
+    for (const count of [0, commandsPerBatchMax + 1])
+      await expect(call(count)).rejects.toMatchObject({ code: 'LG003' });
+    expect((await call(commandsPerBatchMax)).rows).toEqual([]);
   });
 
   test('an account that is listed twice, or none', async () => {

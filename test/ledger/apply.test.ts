@@ -4,13 +4,17 @@ import { inTransaction, openPool, type Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
 import {
   accountKind,
+  accountKinds,
   accountRules,
+  chainCold,
   chainDeposit,
   chainHot,
   chainPending,
+  chainWarm,
   commandsPerBatchMax,
   customerMain,
   customerProvisional,
+  customerSpot,
   declareFloat,
   depositFinal,
   depositOrphanedAfterFinal,
@@ -20,6 +24,7 @@ import {
   houseEquity,
   houseIncome,
   houseNetworkFee,
+  houseSuspense,
   networkFeePaid,
   networkFeeReserve,
   suspense,
@@ -27,6 +32,7 @@ import {
   sweepStart,
   type TransferCommand,
   transferCodes,
+  transferKinds,
   withdrawalHold,
   withdrawalPaid,
   withdrawalReleased,
@@ -99,22 +105,31 @@ afterAll(async () => {
 });
 
 describe('the database and the contract say the same', () => {
-  test('sides and floors', async () => {
+  test('kinds of accounts, their sides and floors', async () => {
+    const rest = [customerSpot(alice), chainWarm(wallet), chainCold(wallet), houseSuspense];
+    await ledger.openAccounts(
+      pool,
+      rest.map((path) => ({ path, asset: gold })),
+    );
     const { rows } = await pool.query<{ path: string; kind: string; side: string; floor: string }>(
       'SELECT path, kind, side, floor FROM ledger.account',
     );
-    expect(rows.length).toBeGreaterThan(9);
+    expect(new Set(rows.map(({ kind }) => kind))).toEqual(new Set(accountKinds));
     for (const { path, kind, side, floor } of rows) {
       expect(kind).toBe(accountKind(path));
       expect(accountRules[accountKind(path)]).toEqual({ side, floor });
     }
   });
 
-  test('codes', async () => {
-    const { rows } = await pool.query<{ code: string }>(
-      'SELECT unnest(enum_range(NULL::ledger.transfer_code))::text AS code',
+  test.each([
+    ['transfer_code', transferCodes],
+    ['transfer_kind', transferKinds],
+    ['side', ['debit', 'credit']],
+  ] as const)('the words of %s', async (type, words) => {
+    const { rows } = await pool.query<{ word: string }>(
+      `SELECT unnest(enum_range(NULL::ledger.${type}))::text AS word`,
     );
-    expect(rows.map((row) => row.code)).toEqual([...transferCodes]);
+    expect(rows.map(({ word }) => word)).toEqual([...words]);
   });
 
   test('an account outside the chart cannot be opened, and opening twice changes nothing', async () => {
