@@ -132,7 +132,8 @@ export class LedgerModel {
 
   #decide(command: TransferCommand): ModelResult {
     const timeoutMs = 'timeoutMs' in command ? command.timeoutMs : undefined;
-    if (timeoutMs !== undefined && timeoutMs <= 0) return { status: 'invalid' };
+    if (timeoutMs !== undefined && (command.kind !== 'pending' || timeoutMs <= 0))
+      return { status: 'invalid' };
     const isBalancing = 'balancing' in command;
     if (command.code === 'adjustment' && (command.kind !== 'post' || isBalancing))
       return { status: 'not-approved' };
