@@ -1,7 +1,12 @@
 /** Tells the workflows what the database says: standing processes are started, outbox messages become wake-ups. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, WorkflowIdConflictPolicy, WorkflowIdReusePolicy } from '@temporalio/client';
+import {
+  type Client,
+  WorkflowIdConflictPolicy,
+  WorkflowIdReusePolicy,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
 import { messageOf } from '#core/errors';
 import type { Pool } from '#infra/db';
 import type { Logger } from '#infra/log';
@@ -80,6 +85,31 @@ function keepers(chains: readonly string[], intervals: Intervals): readonly Ledg
   ];
 }
 
+/**
+ * A keeper waits between two turns for as long as it was told at its start. Told otherwise now, it starts anew: a chore may
+ * be cut off anywhere, and a setting must not need a new database to be heard.
+ */
+async function startKeeper({ client }: RelayTargets, input: LedgerKeeperInput): Promise<void> {
+  const { work, everyMs } = input;
+  const chain = work.chore === 'reconcile' ? work.chain : undefined;
+  const workflowId = workflowIds.ledgerKeeper(work.chore, chain);
+  const known = await client.workflow
+    .getHandle(workflowId)
+    .describe()
+    .catch((error: unknown) => {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    });
+  if (known?.status.name === 'RUNNING' && known.memo?.['everyMs'] === everyMs) return;
+  await client.workflow.start('ledgerKeeper', {
+    ...standing,
+    workflowIdConflictPolicy: WorkflowIdConflictPolicy.TERMINATE_EXISTING,
+    workflowId,
+    args: [input],
+    memo: { everyMs },
+  });
+}
+
 /** Starts what runs for ever, or finds it running. */
 export async function startStandingWorkflows(targets: RelayTargets): Promise<void> {
   const { client, intervals, wallets } = targets;
@@ -92,15 +122,7 @@ export async function startStandingWorkflows(targets: RelayTargets): Promise<voi
       args: [input],
     });
   }
-  for (const input of keepers(chains, intervals)) {
-    const { work } = input;
-    const chain = work.chore === 'reconcile' ? work.chain : undefined;
-    await client.workflow.start('ledgerKeeper', {
-      ...standing,
-      workflowId: workflowIds.ledgerKeeper(work.chore, chain),
-      args: [input],
-    });
-  }
+  for (const input of keepers(chains, intervals)) await startKeeper(targets, input);
   for (const wallet of wallets) {
     await wakeEntity(targets, 'batcher', wallet.id);
     await wakeEntity(targets, 'sweeper', wallet.id);

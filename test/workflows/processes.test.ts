@@ -9,7 +9,7 @@ import type { Id } from '#core/ids';
 import { openCases } from '#infra/cases';
 import { createLogger } from '#infra/log';
 import { ledgerChores, type WithdrawalState, workflowIds } from '#workflows/contract';
-import { startRelay, startStandingWorkflows } from '../../workflows/relay.ts';
+import { type RelayTargets, startRelay, startStandingWorkflows } from '../../workflows/relay.ts';
 import { createWorkers } from '../../workflows/start-worker.ts';
 import { startAnvil } from '../support/anvil.ts';
 import { rpc } from '../support/evm-proxy.ts';
@@ -21,6 +21,7 @@ const patienceMs = 60_000;
 let bench: TestBench;
 let nodeUrl: string;
 let client: Client;
+let targets: RelayTargets;
 
 const mine = async (): Promise<void> => {
   await rpc(nodeUrl, 'evm_mine');
@@ -78,7 +79,7 @@ beforeAll(async () => {
     exportHeadEveryMs: 60_000,
     verifyHeadsEveryMs: 60_000,
   };
-  const targets = { client, intervals, wallets: bench.deps.wallets };
+  targets = { client, intervals, wallets: bench.deps.wallets };
   const relay = startRelay(bench.deps.pool, targets, createLogger('test', { level: 'silent' }));
   await startStandingWorkflows(targets);
   await startStandingWorkflows(targets);
@@ -116,6 +117,19 @@ describe('the processes', () => {
           WHERE scope = 'ledger/verified-batches'`,
       );
       return rows[0];
+    });
+  });
+
+  it('keep the ledger at another pace when they are told so, and go on else', async () => {
+    const runOf = async (id: string) => (await client.workflow.getHandle(id).describe()).runId;
+    const ids = [workflowIds.ledgerKeeper('verify-heads'), workflowIds.ledgerKeeper('reconcile', chain)];
+    const [paced = '', unchanged] = await Promise.all(ids.map(runOf));
+    const intervals = { ...targets.intervals, verifyHeadsEveryMs: 50_000 };
+    await startStandingWorkflows({ ...targets, intervals });
+    expect(await runOf(ids[1] ?? '')).toBe(unchanged);
+    expect(await runOf(ids[0] ?? '')).not.toBe(paced);
+    expect(await client.workflow.getHandle(ids[0] ?? '', paced).describe()).toMatchObject({
+      status: { name: 'TERMINATED' },
     });
   });
 
