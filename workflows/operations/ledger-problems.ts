@@ -12,8 +12,9 @@ const problemsToldMax = 100;
 const textMax = 2_000;
 const reasonMax = 500;
 
+/** On one line, because a note tells one problem per line. */
 const textOf = ({ check, place, problem }: Pick<LedgerProblem, 'place' | 'problem'> & { check: string }) =>
-  `${check} ${place}: ${problem}`.slice(0, textMax);
+  `${check} ${place}: ${problem}`.replace(/\s+/g, ' ').slice(0, textMax);
 
 /** What the people who work on the case, or have closed it, were told. */
 function toldBy(record: CaseRecord | undefined): ReadonlySet<string> {
