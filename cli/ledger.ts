@@ -118,7 +118,11 @@ function registerReads(group: Command): void {
     .option('--to <batch>', 'up to this one')
     .option(...keyOption)
     .option('--committee <file>', "the co-signers' committee file: also asks them for the heads they keep")
-    .action(async (options: { from?: string; to?: string }, cmd: Command) => {
+    .option(
+      '--recompute',
+      'also hash and add up every row here, without the functions of the database; minutes per ten million transfers',
+    )
+    .action(async (options: { from?: string; to?: string; recompute?: true }, cmd: Command) => {
       process.exitCode = await withPool(
         cmd,
         async (pool, config) => await showLedgerVerification(pool, config, options, outputOf(cmd)),

@@ -229,7 +229,7 @@ const ledgerHeadSchema = z.strictObject({
 export const signedLedgerHeadSchema = z.strictObject({ statement: ledgerHeadSchema, signature });
 export type SignedLedgerHead = z.infer<typeof signedLedgerHeadSchema>;
 
-/** Heads in one answer: with one a minute the newest hour and a half, 50 KiB. */
+/** Heads in one answer: with one a minute an hour and a half of them, 50 KiB. */
 export const ledgerHeadsReadMax = 100;
 /** 32 fresh bytes of the asker: an answer of another day is no answer. */
 const challenge = hexText.length(64);
@@ -237,6 +237,8 @@ export const recordLedgerHeadSchema = z.strictObject({ challenge, head: z.unknow
 export const readLedgerHeadsSchema = z.strictObject({
   challenge,
   count: z.number().int().min(1).max(ledgerHeadsReadMax),
+  /** Only heads of this batch and below; all when absent. */
+  upTo: position.optional(),
 });
 /** A head with its place in the co-signer's decision log and the time of that record. */
 const witnessedHeadSchema = z.strictObject({ head: signedLedgerHeadSchema, seq: natural, at: natural });
@@ -244,7 +246,8 @@ export type WitnessedHead = z.infer<typeof witnessedHeadSchema>;
 /** Signed by the co-signer's identity key over all fields but `signature`, newest head first. */
 export const witnessedHeadsSchema = z.strictObject({
   party,
-  challenge,
+  /** SHA-256 of the question's canonical JSON, challenge and all: who relays it cannot have asked for less. */
+  question: sha,
   heads: z.array(witnessedHeadSchema).max(ledgerHeadsReadMax),
   signature,
 });

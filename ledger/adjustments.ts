@@ -14,6 +14,8 @@ import {
   accountKind,
   adjustment,
   adjustmentHash,
+  isReadable,
+  type LedgerProblem,
   ledgerErrors,
   parseAdjustment,
   type TransferCommand,
@@ -77,6 +79,16 @@ interface Row {
   readonly legs: AdjustmentDocument['legs'];
 }
 
+const contentOf = (row: Pick<Row, 'proposed_by' | 'reason' | 'corrects' | 'legs'>): AdjustmentContent =>
+  parseAdjustment({
+    proposedBy: row.proposed_by,
+    reason: row.reason,
+    ...(row.corrects === null ? {} : { corrects: `tr_${row.corrects}` }),
+    legs: row.legs,
+  });
+
+const legsColumn = `json_agg(json_build_object('debit', j.debit, 'credit', j.credit, 'asset', j.asset, 'units', j.amount::text)
+                  ORDER BY j.leg) AS legs`;
 /** One row per adjustment. `$1`: only this one; `$2`: only those not booked. */
 const adjustmentsSql = `
   SELECT j.content, j.reason, j.corrects, j.proposed_by, j.proposed_at,
@@ -86,8 +98,7 @@ const adjustmentsSql = `
             FROM ledger.adjustment_approval AS v
            WHERE v.adjustment = (array_agg(j.id ORDER BY j.leg))[1]) AS approvals,
          bool_and(i.id IS NOT NULL) AS booked,
-         json_agg(json_build_object('debit', j.debit, 'credit', j.credit, 'asset', j.asset, 'units', j.amount::text)
-                  ORDER BY j.leg) AS legs
+         ${legsColumn}
     FROM ledger.adjustment AS j LEFT JOIN ledger.transfer_id AS i ON i.id = j.id
    WHERE $1::text IS NULL OR j.content = $1
    GROUP BY j.content, j.reason, j.corrects, j.proposed_by, j.proposed_at
@@ -98,12 +109,7 @@ async function list(queryable: Queryable, id: Sha256 | null, open: boolean): Pro
   const { rows } = await queryable.query<Row>(adjustmentsSql, [id, open]);
   return rows.map((row) => ({
     id: row.content,
-    ...parseAdjustment({
-      proposedBy: row.proposed_by,
-      reason: row.reason,
-      ...(row.corrects === null ? {} : { corrects: `tr_${row.corrects}` }),
-      legs: row.legs,
-    }),
+    ...contentOf(row),
     proposedAt: row.proposed_at,
     evidence: row.evidence,
     approvals: row.approvals,
@@ -111,12 +117,52 @@ async function list(queryable: Queryable, id: Sha256 | null, open: boolean): Pro
   }));
 }
 
-/** @throws LEDGER_ADJUSTMENT_UNKNOWN */
+/** @throws LEDGER_ADJUSTMENT_UNKNOWN, CORE_INVARIANT for one whose rows were changed */
 export async function readAdjustment(queryable: Queryable, id: Sha256): Promise<Adjustment> {
   const [found] = await list(queryable, id, false);
   if (found === undefined)
     throw fail('LEDGER_ADJUSTMENT_UNKNOWN', `nobody proposed the adjustment ${id.slice(0, 80)}`);
+  invariant(adjustmentHash(found) === id, 'an adjustment is what its id says', { id });
   return found;
+}
+
+function isAsNamed(row: Pick<Row, 'content' | 'proposed_by' | 'reason' | 'corrects' | 'legs'>): boolean {
+  try {
+    return adjustmentHash(contentOf(row)) === row.content;
+  } catch {
+    return false; // not even the form of an adjustment
+  }
+}
+
+/** Proposals whose rows are not what their hash says. The database cannot tell: canonical JSON is not its business. */
+export async function adjustmentProblems(queryable: Queryable): Promise<LedgerProblem[]> {
+  const problems: LedgerProblem[] = [];
+  for (let after = ''; ; ) {
+    const { rows } = await queryable.query<
+      Pick<Row, 'content' | 'proposed_by' | 'reason' | 'corrects' | 'legs'> & {
+        readonly ids: string;
+        readonly is_counted: boolean;
+      }
+    >(
+      `SELECT j.content, j.reason, j.corrects, j.proposed_by, ${legsColumn}, string_agg(j.id::text, ', ' ORDER BY j.leg) AS ids,
+              (min(j.leg), max(j.leg), count(DISTINCT j.leg)) = (1, count(*), count(*)) AS is_counted
+         FROM ledger.adjustment AS j
+        WHERE j.content = ANY (ARRAY(SELECT DISTINCT content FROM ledger.adjustment WHERE content > $1
+                                      ORDER BY content LIMIT ${adjustmentsListedMax}))
+        GROUP BY j.content, j.reason, j.corrects, j.proposed_by ORDER BY j.content`,
+      [after],
+    );
+    for (const row of rows)
+      if (!row.is_counted || !isAsNamed(row))
+        problems.push({
+          check: 'adjustment',
+          place: row.ids,
+          problem: `is not what was agreed to as ${row.content}`,
+        });
+    const last = rows.at(-1);
+    if (last === undefined) return problems;
+    after = last.content;
+  }
 }
 
 function assertContent({ proposedBy, reason, legs }: AdjustmentContent): void {
@@ -124,6 +170,7 @@ function assertContent({ proposedBy, reason, legs }: AdjustmentContent): void {
   if (proposedBy === '') throw wrong('is proposed by a person');
   if (reason.trim() === '' || reason.length > adjustmentReasonCharsMax)
     throw wrong(`has a reason of 1 to ${adjustmentReasonCharsMax} characters`);
+  if (!isReadable(reason)) throw wrong('has a reason on one line, without control characters');
   if (legs.length < 1 || legs.length > adjustmentLegsMax)
     throw wrong(`has 1 to ${adjustmentLegsMax} legs, this one ${legs.length}`);
   for (const leg of legs) {
@@ -196,7 +243,6 @@ export function createAdjustments(
 ): Adjustments {
   const book = async (id: Sha256): Promise<BookingOutcome> => {
     const proposed = await readAdjustment(pool, id);
-    invariant(adjustmentHash(proposed) === id, 'an adjustment is what its id says', { id });
     try {
       await inTransaction(pool, async (tx) => await applyOrThrow(adjustment(proposed), tx));
     } catch (error) {

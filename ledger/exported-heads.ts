@@ -45,6 +45,22 @@ export async function readExportedHeads(
   return rows.map(headOf);
 }
 
+/** Rows of this ledger that are not of the batch they name, newest first. */
+export async function contradictedExports(
+  db: Queryable,
+  ledger: string,
+  rowsMax: number,
+): Promise<readonly SignedHead[]> {
+  const { rows } = await db.query<ExportedRow>(
+    `SELECT e.ledger, e.batch_no, e.last_seq, e.hash, e.recorded_ms, e.signed_ms, e.signature
+       FROM ledger.exported_head AS e LEFT JOIN ledger.batch AS b ON b.no = e.batch_no
+      WHERE e.ledger = $1 AND (b.last_seq, b.hash, b.recorded_ms) IS DISTINCT FROM (e.last_seq, e.hash, e.recorded_ms)
+      ORDER BY e.batch_no DESC LIMIT $2`,
+    [bytesOf(ledger), rowsMax],
+  );
+  return rows.map(headOf);
+}
+
 export async function saveExportedHead(tx: Tx, { statement, signature }: SignedHead): Promise<void> {
   await tx.query(
     `INSERT INTO ledger.exported_head (ledger, batch_no, last_seq, hash, recorded_ms, signed_ms, signature)

@@ -8,6 +8,7 @@ import { readExportedHeads } from './exported-heads.ts';
 import {
   type HeadsHeld,
   type HeadWitnesses,
+  headsReadMax,
   isSameHead,
   type LedgerHead,
   ledgerIdOf,
@@ -15,8 +16,6 @@ import {
   verifyHead,
 } from './heads.ts';
 
-/** Heads read per keeper: with one a minute the newest hour and a half. Older ones the chain itself binds to these. */
-const headsReadMax = 100;
 export const ownRecord = "the ledger's own record";
 
 /** A head whose signature is verified, and who has it. */
@@ -77,7 +76,7 @@ function grouped(heads: readonly KeptHead[]): Held[] {
   return held.sort((a, b) => (batchOf(a) < batchOf(b) ? -1 : batchOf(a) > batchOf(b) ? 1 : 0));
 }
 
-interface BatchRow {
+export interface BatchRow {
   readonly no: string;
   readonly last_seq: string;
   readonly hash: Buffer;
@@ -85,7 +84,7 @@ interface BatchRow {
 }
 
 /** What of the batch is no longer as it was signed. */
-function differences(row: BatchRow, statement: LedgerHead): string[] {
+export function differences(row: BatchRow, statement: LedgerHead): string[] {
   return [
     ...(`sha256:${row.hash.toString('hex')}` === statement.hash ? [] : ['hash']),
     ...(row.last_seq === statement.lastSeq ? [] : ['last_seq']),
@@ -176,15 +175,18 @@ export function sortOut(
   return { kept, problems };
 }
 
+export interface HeadCheckOptions {
+  /** The ledger's, Ed25519, 32 bytes hex; from its key or a configuration, never from the database. */
+  readonly publicKey: string;
+  /** Absent: only the database's own record is asked, which whoever can delete there can shorten. */
+  readonly witnesses?: Pick<HeadWitnesses, 'read'>;
+}
+
 /**
- * The newest heads of all keepers, the database's own record among them, held against the batches of the database.
- * @param options.publicKey the ledger's, Ed25519, 32 bytes hex; from its key or a configuration, never from the database
- * @param options.witnesses absent: only the database's own record is asked, which whoever can delete there can shorten
+ * The newest heads of all keepers, the database's own record among them, held against the batches of the database. Who
+ * rewrote the ledger before these were signed is found by the older ones only: see `verifyAllHeads`.
  */
-export async function verifyHeads(
-  db: Queryable,
-  options: { readonly publicKey: string; readonly witnesses?: Pick<HeadWitnesses, 'read'> },
-): Promise<HeadCheck> {
+export async function verifyHeads(db: Queryable, options: HeadCheckOptions): Promise<HeadCheck> {
   const { publicKey, witnesses } = options;
   // Witnesses first: what they have was committed in the database before it was sent to them.
   const answers = (await witnesses?.read(headsReadMax)) ?? [];

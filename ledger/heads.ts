@@ -58,6 +58,12 @@ export function headSigningBytes(statement: LedgerHead): Uint8Array {
   return utf8ToBytes(canonicalJson(statement));
 }
 
+/** Which batch a head claims to be of, its signature not looked at; undefined for what has not the form of a head. */
+export function statedHead(value: unknown): LedgerHead | undefined {
+  const parsed = signedHeadSchema.safeParse(value);
+  return parsed.success ? parsed.data.statement : undefined;
+}
+
 function isSignedBy({ statement, signature }: SignedHead, publicKey: string): boolean {
   try {
     const bytes = Uint8Array.from(atob(signature), (character) => character.charCodeAt(0));
@@ -97,6 +103,9 @@ export function isSameHead(a: LedgerHead, b: LedgerHead): boolean {
 
 // ---------------------------------------------------------------- who keeps heads
 
+/** Heads of one keeper in one answer: with one a minute an hour and a half of them. */
+export const headsReadMax = 100;
+
 /** What one witness did with a head. */
 export type HeadAnswer =
   | {
@@ -117,7 +126,7 @@ export type HeadAnswer =
   /** No answer, or none that can be believed. */
   | { readonly party: number; readonly state: 'failed'; readonly code: string; readonly reason: string };
 
-/** The newest heads of one witness, newest first; that the witness said so is verified, the heads themselves are not. */
+/** Heads of one witness, newest first; that the witness said so is verified, the heads themselves are not. */
 export type HeadsHeld =
   | {
       readonly party: number;
@@ -129,6 +138,10 @@ export type HeadsHeld =
 /** Those who keep heads outside the database: in the suite the co-signers. Never throws for one that does not answer. */
 export interface HeadWitnesses {
   publish(head: SignedHead): Promise<readonly HeadAnswer[]>;
-  /** @param count heads per witness, 1 to 100 */
-  read(count: number): Promise<readonly HeadsHeld[]>;
+  /**
+   * The newest heads of each.
+   * @param count per witness, 1 to {@link headsReadMax}
+   * @param upTo only heads of this batch and below, decimal
+   */
+  read(count: number, upTo?: string): Promise<readonly HeadsHeld[]>;
 }

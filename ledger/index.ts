@@ -7,6 +7,7 @@
  */
 import type { AssetId } from '#core/money';
 import { inTransaction, type Pool, type Queryable, type Tx } from '#infra/db';
+import { adjustmentProblems } from './adjustments.ts';
 import { applyBatch } from './batch-call.ts';
 import { assertApplied, assertCommands } from './commands.ts';
 import {
@@ -29,7 +30,8 @@ import { advanceStream, streamPosition } from './streams.ts';
 import { createLedgerWriter, type WriterOptions } from './writer.ts';
 
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
-export { type EventsQuery, followEvents, readEvents } from './events.ts';
+export { verifyAllHeads } from './all-heads.ts';
+export { type EventsQuery, eventsPerPortionMax, followEvents, readEvents } from './events.ts';
 export { type ExplainedTransfer, explain } from './explain.ts';
 export {
   balanceJson,
@@ -52,6 +54,7 @@ export {
   isImported,
 } from './import.ts';
 export { ensurePartitions, newestBatches } from './operations.ts';
+export { type Recomputed, recompute } from './recompute.ts';
 export {
   type StatementLine,
   type StatementPage,
@@ -79,7 +82,7 @@ export interface Ledger {
   applyOrThrow(commands: readonly TransferCommand[], tx: Tx): Promise<TransferResult[]>;
   /**
    * Books a portion of a stream once: all its commands and the new position, or nothing. `exists` if it was booked before.
-   * @throws LEDGER_STREAM_GAP, and what applyOrThrow throws
+   * @throws LEDGER_STREAM_INVALID, LEDGER_STREAM_GAP, and what applyOrThrow throws
    */
   applyPortion(portion: StreamPortion, commands: readonly TransferCommand[]): Promise<'ok' | 'exists'>;
   /** How far a stream is booked; 0 for a new one. */
@@ -91,7 +94,7 @@ export interface Ledger {
   /** In the order of the journal. */
   transfersByReference(reference: string, queryable?: Queryable): Promise<Transfer[]>;
   /**
-   * Recomputes balances, zero sums, holds, the register of accounts and the hash chain from the journal. Reads all of it;
+   * Recomputes balances, zero sums, holds, adjustments, the register of accounts and the hash chain from the journal. Reads all of it;
    * with `range` only the chain of these batches.
    */
   verify(queryable?: Queryable, range?: BatchRange): Promise<LedgerVerification>;
@@ -131,6 +134,12 @@ async function problemsOf(
   return { ok: rows.length === 0, problems: rows };
 }
 
+async function verifyAll(queryable: Queryable): Promise<LedgerVerification> {
+  const { problems } = await problemsOf(queryable, 'ledger.verify()');
+  const all = [...problems, ...(await adjustmentProblems(queryable))];
+  return { ok: all.length === 0, problems: all };
+}
+
 export function createLedger({ pool, ...options }: LedgerOptions): Ledger {
   const writer = createLedgerWriter(pool, options);
   return {
@@ -158,7 +167,7 @@ export function createLedger({ pool, ...options }: LedgerOptions): Ledger {
     transfersByReference: (reference, queryable = pool) => transfersByReference(queryable, reference),
     verify: async (queryable = pool, range) =>
       range === undefined
-        ? await problemsOf(queryable, 'ledger.verify()')
+        ? await verifyAll(queryable)
         : await problemsOf(queryable, 'ledger.verify_batches($1, $2)', [
             range.from.toString(),
             range.to.toString(),

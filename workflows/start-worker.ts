@@ -10,7 +10,7 @@ import { createCustody, createHeadWitnesses } from '#custody';
 import type { CommitteeFile, Custody } from '#custody/contract';
 import type { Logger } from '#infra/log';
 import { migrate } from '#infra/migrations';
-import { exportHead, openHeadKey, verifyHeads } from '#ledger';
+import { exportHead, openHeadKey, verifyAllHeads, verifyHeads } from '#ledger';
 import {
   createChainActivities,
   createDecisionActivities,
@@ -56,7 +56,8 @@ function headKeeping(
   return {
     ports: {
       exportHead: () => exportHead({ pool, key, witnesses, clock }),
-      verifyHeads: () => verifyHeads(pool, { publicKey: key.publicKey, witnesses }),
+      verifyHeads: (which) =>
+        (which === 'all' ? verifyAllHeads : verifyHeads)(pool, { publicKey: key.publicKey, witnesses }),
     },
     close: () => {
       witnesses.close();

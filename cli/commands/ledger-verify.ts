@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { errorsOf } from '#core/errors';
 import { createHeadWitnesses } from '#custody';
 import { committeeSchema } from '#custody/protocol';
-import type { Pool } from '#infra/db';
-import { createLedger, verifyHeads } from '#ledger';
+import { inTransaction, type Pool } from '#infra/db';
+import { createLedger, type Recomputed, recompute, verifyAllHeads } from '#ledger';
 import type { BatchRange, LedgerProblem } from '#ledger/contract';
 import { readJsonFile } from '../certificate/document.ts';
 import { cliErrors } from '../contract.ts';
@@ -32,6 +32,8 @@ interface Verdict {
   readonly problems: readonly LedgerProblem[];
   /** All of the ledger, or a range of batches whose chain alone was checked. */
   readonly checked: 'everything' | { readonly fromBatch: string; readonly toBatch: string };
+  /** What was hashed and added up here, without the functions of the database; null: nothing was. */
+  readonly recomputed: { readonly batch: string; readonly transfers: string; readonly hash: string } | null;
   readonly head: {
     readonly batch: string;
     readonly transfers: string;
@@ -70,7 +72,7 @@ async function checkHeads(
       ? undefined
       : createHeadWitnesses({ committee, random: { bytes: (length) => randomBytes(length) } });
   try {
-    const { problems, proven, unprovenBatches, unread } = await verifyHeads(pool, {
+    const { problems, proven, unprovenBatches, unread } = await verifyAllHeads(pool, {
       publicKey,
       ...(witnesses === undefined ? {} : { witnesses }),
     });
@@ -107,6 +109,13 @@ async function checkHeads(
   }
 }
 
+async function recomputeHere(pool: Pool): Promise<Recomputed> {
+  return await inTransaction(pool, async (tx) => {
+    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    return await recompute(tx);
+  });
+}
+
 /** @throws CLI_OPTION_INVALID */
 function rangeOf({ from, to }: { readonly from?: string; readonly to?: string }): BatchRange | undefined {
   if (from === undefined && to === undefined) return undefined;
@@ -139,7 +148,7 @@ function headLines(heads: Verdict['heads']): string[] {
 }
 
 function describe(verdict: Verdict): string {
-  const { ok, problems, checked, head, heads } = verdict;
+  const { ok, problems, checked, head, heads, recomputed } = verdict;
   const scope =
     checked === 'everything'
       ? `${head.accounts} accounts, ${head.transfers} transfers in ${head.batch} batches: balances, sums, holds, register, chain`
@@ -147,6 +156,9 @@ function describe(verdict: Verdict): string {
   return [
     ok ? `true: ${scope}` : `FALSE: ${problems.length} problems in ${scope}`,
     ...problems.map(({ check, place, problem }) => `  ${check}: ${place}: ${problem}`),
+    recomputed === null
+      ? 'the database proved itself: whoever owns it can replace the functions that do so (--recompute does without them)'
+      : `recomputed here: ${recomputed.transfers} transfers up to batch ${recomputed.batch}, ${recomputed.hash}`,
     `head ${head.hash}`,
     ...headLines(heads),
   ].join('\n');
@@ -160,7 +172,7 @@ function describe(verdict: Verdict): string {
 export async function showLedgerVerification(
   pool: Pool,
   config: LedgerConfig,
-  options: { readonly from?: string; readonly to?: string },
+  options: { readonly from?: string; readonly to?: string; readonly recompute?: true },
   output: Output,
 ): Promise<number> {
   const { ledgerPublicKey: publicKey, committeeFile } = config;
@@ -173,18 +185,29 @@ export async function showLedgerVerification(
   const head = await readHead(pool);
   if (range !== undefined && range.to > BigInt(head.batch))
     throw fail('CLI_OPTION_INVALID', `there is no batch ${range.to}; the newest is ${head.batch}`);
+  if (range !== undefined && options.recompute === true)
+    throw fail('CLI_OPTION_INVALID', '--recompute reads everything: it takes no --from and --to');
   const books = await createLedger({ pool }).verify(pool, range);
+  const recomputed = options.recompute === true ? await recomputeHere(pool) : undefined;
   // After the books: what the witnesses have may be newer than what was just read, never older.
   const signed =
     publicKey === undefined
       ? undefined
       : await checkHeads(pool, { publicKey, committeeFile, batches: BigInt(head.batch) });
-  const problems = [...books.problems, ...(signed?.problems ?? [])];
+  const problems = [...books.problems, ...(recomputed?.problems ?? []), ...(signed?.problems ?? [])];
   const verdict: Verdict = {
     ok: problems.length === 0,
     problems,
     checked:
       range === undefined ? 'everything' : { fromBatch: range.from.toString(), toBatch: range.to.toString() },
+    recomputed:
+      recomputed === undefined
+        ? null
+        : {
+            batch: recomputed.batch.toString(),
+            transfers: recomputed.transfers.toString(),
+            hash: recomputed.hash,
+          },
     head,
     heads: signed?.verdict ?? null,
   };

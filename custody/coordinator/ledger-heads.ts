@@ -3,6 +3,7 @@
  * question; whether the heads in it are the ledger's, the ledger judges.
  */
 import { bytesToHex } from '@noble/hashes/utils.js';
+import { hashJson } from '#core/canonical-json';
 import { errorsOf, isStrongroomError, messageOf } from '#core/errors';
 import type { Random } from '#core/ports';
 import {
@@ -56,9 +57,9 @@ export function createHeadWitnesses(options: HeadWitnessesOptions): HeadWitnesse
     path: string,
     question: object,
   ): Promise<readonly WitnessedHead[]> {
-    const challenge = bytesToHex(random.bytes(challengeBytes));
+    const asked = { challenge: bytesToHex(random.bytes(challengeBytes)), ...question };
     const parsed = witnessedHeadsSchema.safeParse(
-      await transport(party, 'POST', `/v1/ledger-heads/${path}`, { challenge, ...question }),
+      await transport(party, 'POST', `/v1/ledger-heads/${path}`, asked),
     );
     const refuse = (reason: string): Error =>
       fail('CUSTODY_STATEMENT_INVALID', `party ${party} answers about ledger heads: ${reason}`, {
@@ -67,7 +68,7 @@ export function createHeadWitnesses(options: HeadWitnessesOptions): HeadWitnesse
       });
     if (!parsed.success) throw refuse('of another form');
     const { signature, ...fields } = parsed.data;
-    if (fields.party !== party || fields.challenge !== challenge) throw refuse('to another question');
+    if (fields.party !== party || fields.question !== hashJson(asked)) throw refuse('to another question');
     if (!verifies(signature, signedBytes(protocolDomains.witnessedHeads, fields), signingKey))
       throw refuse('the signature does not verify');
     return fields.heads;
@@ -100,10 +101,13 @@ export function createHeadWitnesses(options: HeadWitnessesOptions): HeadWitnesse
     }
   }
 
-  async function readFrom(member: CommitteeFile['members'][number], count: number): Promise<HeadsHeld> {
+  async function readFrom(
+    member: CommitteeFile['members'][number],
+    question: { readonly count: number; readonly upTo?: string },
+  ): Promise<HeadsHeld> {
     const { party } = member;
     try {
-      const heads = await ask(member, 'read', { count });
+      const heads = await ask(member, 'read', question);
       return { party, state: 'read', heads: heads.map(({ head, at }) => ({ head, atMs: at })) };
     } catch (error) {
       return failed(party, error);
@@ -113,8 +117,10 @@ export function createHeadWitnesses(options: HeadWitnessesOptions): HeadWitnesse
   return {
     publish: async (head) =>
       await Promise.all(committee.members.map(async (member) => await publishTo(member, head))),
-    read: async (count) =>
-      await Promise.all(committee.members.map(async (member) => await readFrom(member, count))),
+    read: async (count, upTo) => {
+      const question = { count, ...(upTo === undefined ? {} : { upTo }) };
+      return await Promise.all(committee.members.map(async (member) => await readFrom(member, question)));
+    },
     close: () => {
       transport.close?.();
     },

@@ -4,7 +4,7 @@
  * else whoever has the ledger's key could stop every payment.
  */
 import { createHash } from 'node:crypto';
-import { canonicalJson } from '#core/canonical-json';
+import { canonicalJson, hashJson } from '#core/canonical-json';
 import { errorsOf, type StrongroomError } from '#core/errors';
 import type { Clock } from '#core/ports';
 import {
@@ -48,8 +48,8 @@ export interface LedgerHeads {
    * ledger's own signature), CUSTODY_LEDGER_HEADS_LIMITED
    */
   record(value: unknown): WitnessedHead;
-  /** Newest first, from the one of batch `upTo` where that is given. */
-  newest(count: number, upTo?: string): readonly WitnessedHead[];
+  /** Newest first, of batch `upTo` and below where that is given. */
+  newest(count: number, upTo?: string | undefined): readonly WitnessedHead[];
 }
 
 export interface LedgerHeadsOptions {
@@ -183,24 +183,24 @@ export function openLedgerHeads(options: LedgerHeadsOptions): LedgerHeads {
 }
 
 /**
- * What others may ask. Every answer is signed and names the asker's challenge, so that whoever relays it can neither invent
- * a head, nor drop one from the middle, nor give the answer of another day.
+ * What others may ask. Every answer is signed and names the question with its challenge, so that whoever relays it can neither
+ * invent a head, nor drop one, nor ask for fewer, nor give the answer of another day.
  */
 export function ledgerHeadRoutes(heads: LedgerHeads, identity: Pick<Identity, 'party' | 'sign'>) {
-  const answer = (challenge: string, witnessed: readonly WitnessedHead[]): WitnessedHeads => {
-    const fields = { party: identity.party, challenge, heads: [...witnessed] };
+  const answer = (question: object, witnessed: readonly WitnessedHead[]): WitnessedHeads => {
+    const fields = { party: identity.party, question: hashJson(question), heads: [...witnessed] };
     const signature = identity.sign(signedBytes(protocolDomains.witnessedHeads, fields)).toString('base64');
     return { ...fields, signature };
   };
   return {
     '/v1/ledger-heads/record': (body: unknown) => {
-      const { challenge, head } = recordLedgerHeadSchema.parse(body);
-      const { batch } = heads.record(head).head.statement;
-      return answer(challenge, heads.newest(headsPerRecordAnswer, batch));
+      const question = recordLedgerHeadSchema.parse(body);
+      const { batch } = heads.record(question.head).head.statement;
+      return answer(question, heads.newest(headsPerRecordAnswer, batch));
     },
     '/v1/ledger-heads/read': (body: unknown) => {
-      const { challenge, count } = readLedgerHeadsSchema.parse(body);
-      return answer(challenge, heads.newest(count));
+      const question = readLedgerHeadsSchema.parse(body);
+      return answer(question, heads.newest(question.count, question.upTo));
     },
   };
 }

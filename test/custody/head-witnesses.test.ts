@@ -86,6 +86,27 @@ describe('a relay', () => {
     expect(statesOf(await replaying.read(10))).toEqual([failures, failures, failures]);
   });
 
+  it('that asks for less than it was told to is not believed', async () => {
+    for (const batch of [1, 2, 3]) await committee.publish(headOf(batch));
+    const real = createHttpTransport(committee.committee);
+    const asking = (change: (body: object) => object): HeadWitnesses => {
+      const transport: SignerTransport = async (party, method, path, body) =>
+        await real(party, method, path, change(body as object));
+      return createHeadWitnesses({
+        committee: committee.committee,
+        random,
+        transport: Object.assign(transport, { close: real.close }),
+      });
+    };
+    expect(statesOf(await asking((body) => body).read(3, '3'))).toEqual(['read', 'read', 'read']);
+    for (const less of [{ count: 1 }, { upTo: '2' }])
+      expect(statesOf(await asking((body) => ({ ...body, ...less })).read(3, '3'))).toEqual([
+        failures,
+        failures,
+        failures,
+      ]);
+  });
+
   it('that gives one co-signer’s answer as another’s is not believed', async () => {
     await committee.publish(headOf(1));
     const answers: WitnessedHeads[] = [];
@@ -166,6 +187,11 @@ describe('an answer', () => {
     expect(answer?.state === 'read' ? answer.heads.map(({ head }) => head) : []).toEqual([
       headOf(3),
       headOf(2),
+    ]);
+    const [older] = await committee.read(2, '2');
+    expect(older?.state === 'read' ? older.heads.map(({ head }) => head) : []).toEqual([
+      headOf(2),
+      headOf(1),
     ]);
     expect(statesOf(await committee.read(101))).toEqual(
       Array.from({ length: 3 }, () => 'failed CUSTODY_REQUEST_INVALID'),

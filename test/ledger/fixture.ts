@@ -2,7 +2,7 @@
 import { derivedId, type Id } from '#core/ids';
 import { amount, assetId } from '#core/money';
 import type { Queryable } from '#infra/db';
-import type { AccountPath, MoveCommand, TransferCommand } from '#ledger/contract';
+import { type AccountPath, adjustmentHash, type MoveCommand, type TransferCommand } from '#ledger/contract';
 
 export const ether = assetId('eip155:31337/slip44:60');
 export const gold = assetId('ledger:gold');
@@ -94,23 +94,29 @@ export function atClock(queryable: Queryable, nowMs: () => number): Queryable {
   return { query: query as Queryable['query'] };
 }
 
-/** The rows of an adjustment as the database wants them: proposed by alice, and approved by another or nobody. */
+/**
+ * The rows of an adjustment as the database wants them: proposed by alice, and approved by another or nobody. Returns the
+ * command as it can be booked, under the name of what was agreed to.
+ */
 export async function proposeAdjustment(
   queryable: Queryable,
-  { id, debit, credit, amount: { asset, units } }: MoveCommand,
+  command: MoveCommand,
   approvedBy?: 'bob',
-): Promise<void> {
-  const uuid = id.slice('tr_'.length);
+): Promise<MoveCommand> {
+  const { id, debit, credit, amount: moved } = command;
+  const [uuid, reason, proposedBy] = [id.slice('tr_'.length), `test ${id}`, 'alice'];
+  const reference = adjustmentHash({ proposedBy, reason, legs: [{ debit, credit, amount: moved }] });
   await queryable.query(
     `INSERT INTO ledger.adjustment (id, content, leg, debit, credit, asset, amount, reason, proposed_by)
-       VALUES ($1, $2, 1, $3, $4, $5, $6, 'test', 'alice')`,
-    [uuid, `sha256:${uuid.replaceAll('-', '').repeat(2)}`, debit, credit, asset, units.toString()],
+       VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8)`,
+    [uuid, reference, debit, credit, moved.asset, moved.units.toString(), reason, proposedBy],
   );
   if (approvedBy !== undefined)
     await queryable.query('INSERT INTO ledger.adjustment_approval (adjustment, person) VALUES ($1, $2)', [
       uuid,
       approvedBy,
     ]);
+  return { ...command, reference };
 }
 
 /**

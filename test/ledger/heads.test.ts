@@ -5,10 +5,18 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openPool, type Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
-import { chainHot, customerMain, type HeadWitnesses, type SignedHead } from '#ledger/contract';
+import {
+  chainHot,
+  customerMain,
+  type HeadsHeld,
+  type HeadWitnesses,
+  type SignedHead,
+} from '#ledger/contract';
+import { verifyAllHeads } from '../../ledger/all-heads.ts';
 import { checkAgainstHeads, verifyHeads } from '../../ledger/head-check.ts';
 import { exportHead, type HeadExport } from '../../ledger/head-export.ts';
 import { type HeadKey, makeHeadKey, openHeadKey } from '../../ledger/head-key.ts';
+import { headsReadMax } from '../../ledger/heads.ts';
 import { closeFixtures, temporaryFolder } from '../signer/fixture.ts';
 import { databaseForThisFile } from '../support/database.ts';
 import { askForServer } from '../support/servers.ts';
@@ -81,6 +89,8 @@ async function exported(to?: HeadWitnesses): Promise<Extract<HeadExport, { state
   if (result.state !== 'exported') throw new Error('nothing was exported');
   return result;
 }
+const checkingAll = async (of: Pick<HeadWitnesses, 'read'> = witnesses) =>
+  await verifyAllHeads(pool, { publicKey: key.publicKey, witnesses: of });
 const checking = async () => await verifyHeads(pool, { publicKey: key.publicKey, witnesses });
 const at = (head: SignedHead): string => new Date(head.statement.signedMs).toISOString();
 const everybody = "co-signer 1, co-signer 2, co-signer 3, the ledger's own record";
@@ -354,6 +364,112 @@ describe.each(rewrites)('%s', (_title, rewrite, expected) => {
   });
 });
 
+describe('a rewritten ledger that went on until the newest heads of all keepers are its own', () => {
+  const rewritten = 3;
+  const after = headsReadMax + 5;
+  /** What the witnesses recorded: heads of the true ledger, and on top of them those of the rewritten one. */
+  const heads: SignedHead[] = [];
+  const page =
+    (of: readonly SignedHead[] = heads, party = 1) =>
+    (count: number, upTo?: string): HeadsHeld => ({
+      party,
+      state: 'read',
+      heads: of
+        .filter(({ statement }) => upTo === undefined || BigInt(statement.batch) <= BigInt(upTo))
+        .slice(0, count)
+        .map((head) => ({ head, atMs: 0 })),
+    });
+  const showing = (...pages: ReturnType<typeof page>[]): Pick<HeadWitnesses, 'read'> => ({
+    read: async (count, upTo) => await Promise.resolve(pages.map((of) => of(count, upTo))),
+  });
+  const kept: HeadWitnesses = {
+    publish: async (head) => {
+      heads.unshift(head);
+      return await Promise.resolve([{ party: 1, state: 'recorded', atMs: 0 }]);
+    },
+    read: async (count, upTo) => await showing(page()).read(count, upTo),
+  };
+
+  beforeEach(async () => {
+    heads.length = 0;
+    for (let n = 1; n <= rewritten; n++) {
+      await moves(BigInt(n));
+      await exported(kept);
+    }
+    await wipe();
+    await tamper('TRUNCATE ledger.exported_head');
+    await moves(1n, 200n, 3n);
+    for (let n = 1; n <= after; n++) {
+      await moves(BigInt(n));
+      await exported(kept);
+    }
+  });
+
+  test('is found by the older heads', async () => {
+    expect(heads).toHaveLength(rewritten + after);
+    expect(await verifyHeads(pool, { publicKey: key.publicKey, witnesses: kept })).toMatchObject({
+      problems: [],
+    });
+    const { problems, unread } = await checkingAll(kept);
+    expect(problems).toEqual(
+      [1, 2, 3].map((batch) => ({
+        check: 'exported-head',
+        place: `batch ${batch}`,
+        problem: expect.stringMatching(/^was changed \(hash, recorded_ms\) after .*co-signer 1/) as unknown,
+      })),
+    );
+    expect(unread).toEqual([]);
+  });
+
+  test('is found by the older records of its own, when only those are left', async () => {
+    for (const { statement, signature } of heads.slice(-rewritten))
+      await tamper('INSERT INTO ledger.exported_head VALUES ($1, $2, $3, $4, $5, $6, $7)', [
+        Buffer.from(statement.ledger.slice(7), 'hex'),
+        statement.batch,
+        statement.lastSeq,
+        Buffer.from(statement.hash.slice(7), 'hex'),
+        statement.recordedMs,
+        statement.signedMs,
+        Buffer.from(signature, 'base64'),
+      ]);
+    const check = await verifyAllHeads(pool, { publicKey: key.publicKey });
+    expect(check.problems.map(({ place }) => place)).toEqual(['batch 1', 'batch 2', 'batch 3']);
+  });
+
+  test('is found although another keeper shows heads without end, which is named', async () => {
+    const [newest] = heads;
+    if (newest === undefined) throw new Error('a head');
+    let asked = 0;
+    const endless = (count: number, upTo = '1000000'): HeadsHeld => {
+      asked += 1;
+      const batches = Array.from({ length: count }, (_, n) => BigInt(upTo) - BigInt(n)).filter(
+        (no) => no > 0n,
+      );
+      return {
+        party: 2,
+        state: 'read',
+        heads: batches.map((batch) => ({
+          head: { ...newest, statement: { ...newest.statement, batch: String(batch) } },
+          atMs: 0,
+        })),
+      };
+    };
+    const repeating = (count: number): HeadsHeld => page(heads, 3)(count);
+    const check = await checkingAll(showing(page(), endless, repeating));
+    expect(check.problems.filter(({ place }) => place.startsWith('batch')).map(({ place }) => place)).toEqual(
+      ['batch 1', 'batch 2', 'batch 3'],
+    );
+    expect(check.unbelieved?.[0]).toMatchObject({ place: 'co-signer 2' });
+    expect(check.unread).toEqual(['co-signer 3: shows heads of another form or order']);
+    expect(asked).toBeLessThan(5);
+  });
+
+  test('a ledger that was not is not: every head of it holds', async () => {
+    const own = page(heads.slice(0, after));
+    expect(await checkingAll(showing(own))).toMatchObject({ problems: [], unread: [] });
+  });
+});
+
 describe('what is not found', () => {
   test('is a consistent change behind the last exported head', async () => {
     await moves(1n, 2n);
@@ -368,6 +484,21 @@ describe('what is not found', () => {
 });
 
 describe('nobody can invent or hide', () => {
+  test('the row of a batch whose head was exported', async () => {
+    await moves(1n, 2n);
+    const { head } = await exported();
+    await moves(3n);
+    await tamper('DELETE FROM ledger.batch WHERE no = 2');
+    expect((await checking()).problems).toEqual([
+      {
+        check: 'exported-head',
+        place: 'batch 2',
+        problem: `is missing: batch 2 was exported at ${at(head)} (${everybody})`,
+      },
+    ]);
+    await expect(publishing()).rejects.toMatchObject({ code: 'LEDGER_FORKED' });
+  });
+
   test('a changed own record is no evidence, and is named', async () => {
     await moves(1n);
     const { head } = await exported();

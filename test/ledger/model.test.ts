@@ -245,8 +245,11 @@ const approveAdjustment = fc
   .map(({ shape, bySecond }) =>
     stepOf(`approve ${showing([shape, bySecond])}`, async (model, run) => {
       const usual = usualOf(shape, run) as MoveCommand;
-      const command: MoveCommand = { ...usual, kind: 'post', code: 'adjustment' };
-      await proposeAdjustment(pool, command, bySecond ? 'bob' : undefined);
+      const command = await proposeAdjustment(
+        pool,
+        { ...usual, kind: 'post', code: 'adjustment' },
+        bySecond ? 'bob' : undefined,
+      );
       if (bySecond) model.approve(command);
       await sendBatch(model, [{ ...command, amount: amount(ether, command.amount.units + 1n) }, command]);
       run.sent.push(command);

@@ -38,13 +38,6 @@ const tablesProvenElsewhere: Readonly<Record<string, string>> = {
 /** Columns that can be changed unseen, and why that moves no money. */
 const unseen: Readonly<Record<string, string>> = {
   'head.single': 'a constant, there so that the row is the only one',
-  'adjustment.content':
-    'the hash of what was agreed to; #ledger recomputes it from the rows when it reads them',
-  'adjustment.leg': 'see content',
-  'adjustment.reason': 'see content',
-  'adjustment.corrects': 'see content',
-  'adjustment.proposed_by':
-    'any name but the approver passes; the signed statement in evidence tells who it was',
   'adjustment.proposed_at': 'for display',
   'adjustment.evidence': 'proves itself: a statement signed by a passkey',
   'adjustment_approval.person':
@@ -55,7 +48,6 @@ const unseen: Readonly<Record<string, string>> = {
 /** Rows that can be added unseen, and why that moves no money. */
 const addedUnseen: Readonly<Record<string, string>> = {
   asset: 'no account has it',
-  adjustment: 'a proposal that was not booked',
   adjustment_approval: 'one more approval of what another had approved, or of nothing',
 };
 
@@ -101,8 +93,7 @@ async function fillLedger(): Promise<void> {
     hold(4n, 1e9),
     hold(5n, 1),
   ] as const;
-  const corrected = post(bob, alice, 2n, { code: 'adjustment' });
-  await proposeAdjustment(pool, corrected, 'bob');
+  const corrected = await proposeAdjustment(pool, post(bob, alice, 2n, { code: 'adjustment' }), 'bob');
   for (const commands of [
     [
       post(hot, alice, 100n, { at: 1_700_000_000_000 }),

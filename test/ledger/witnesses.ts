@@ -91,7 +91,7 @@ export async function openWitnesses(publicKey: string, parties = 3): Promise<Wit
   return {
     committee,
     publish: async (head) => await client.publish(head),
-    read: async (count) => await client.read(count),
+    read: async (count, upTo) => await client.read(count, upTo),
     fixture: (party) => of(party).fixture,
     stop,
     async restart(party) {

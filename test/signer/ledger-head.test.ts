@@ -2,7 +2,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { canonicalJson } from '#core/canonical-json';
+import { canonicalJson, hashJson } from '#core/canonical-json';
 import { protocolDomains, type SignedLedgerHead, signedBytes, witnessedHeadsSchema } from '#custody/protocol';
 import { openIdentity, publicKeyOf, rawPublicKey, verifyWith } from '../../custody/signer/identity.ts';
 import { ledgerHeadRoutes } from '../../custody/signer/ledger-heads.ts';
@@ -222,21 +222,42 @@ describe('the routes', () => {
     return { routes: ledgerHeadRoutes(coSigner.ledgerHeads, identity), identity };
   }
 
-  it('answer with what was recorded, signed by the co-signer for this challenge', () => {
+  it('answer with what was recorded, signed by the co-signer for this question', () => {
     const fixture = opened();
     const { routes, identity } = routesOf(fixture);
     const recorded = routes['/v1/ledger-heads/record']({ challenge, head: signed() });
-    const read = routes['/v1/ledger-heads/read']({ challenge, count: 5 });
-    expect(read).toEqual(recorded);
+    const question = { challenge, count: 5 };
+    const read = routes['/v1/ledger-heads/read'](question);
     const { signature, ...fields } = witnessedHeadsSchema.parse(read);
-    expect(fields).toEqual({ party: 1, challenge, heads: fixture.coSigner.ledgerHeads.newest(1) });
+    expect(fields).toEqual({
+      party: 1,
+      question: hashJson(question),
+      heads: fixture.coSigner.ledgerHeads.newest(1),
+    });
+    expect(recorded.heads).toEqual(fields.heads);
+    expect(recorded.question).toBe(hashJson({ challenge, head: signed() }));
     const key = publicKeyOf('ed25519', Buffer.from(identity.signingKey, 'hex'));
     const verifies = (changed: object) =>
       verifyWith(key, signedBytes(protocolDomains.witnessedHeads, { ...fields, ...changed }), signature);
     expect(verifies({})).toBe(true);
-    expect(verifies({ challenge: 'c2'.repeat(32) })).toBe(false);
+    expect(verifies({ question: hashJson({ ...question, count: 4 }) })).toBe(false);
     expect(verifies({ heads: [] })).toBe(false);
     expect(verifies({ party: 2 })).toBe(false);
+  });
+
+  it('give the heads of a batch and below, as often as it is asked', () => {
+    const fixture = opened();
+    const { routes } = routesOf(fixture);
+    for (const batch of ['7', '9', '12'])
+      fixture.coSigner.ledgerHeads.record(signed({ batch, lastSeq: `${batch}0`, hash: hashOf('a') }));
+    const batchesUpTo = (upTo: string, count = 5) =>
+      routes['/v1/ledger-heads/read']({ challenge, count, upTo }).heads.map(
+        ({ head }) => head.statement.batch,
+      );
+    expect(batchesUpTo('12')).toEqual(['12', '9', '7']);
+    expect(batchesUpTo('11')).toEqual(['9', '7']);
+    expect(batchesUpTo('11', 1)).toEqual(['9']);
+    expect(batchesUpTo('6')).toEqual([]);
   });
 
   it.each([
@@ -245,6 +266,8 @@ describe('the routes', () => {
     { challenge, count: 101 },
     { count: 1 },
     { challenge, count: 1, more: 1 },
+    { challenge, count: 1, upTo: '0' },
+    { challenge, count: 1, upTo: 7 },
   ])('refuse a malformed question %#', (body) => {
     const { routes } = routesOf(opened());
     expect(() => routes['/v1/ledger-heads/read'](body)).toThrow(

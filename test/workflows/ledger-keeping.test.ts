@@ -83,6 +83,16 @@ describe('what is not true', () => {
       },
     ],
     [
+      'older heads of another ledger than the one there is, at the deep look',
+      async ({ deps }) => {
+        const problem = { check: 'exported-head', place: 'batch 2', problem: 'was changed' } as const;
+        const verifyHeads = (which: 'newest' | 'all') =>
+          Promise.resolve({ problems: which === 'all' ? [problem] : [], unprovenBatches: 0n, unread: [] });
+        expect(await checkLedgerHeads({ ...deps, verifyHeads })).toEqual({ problems: 0 });
+        expect(await verifyJournal({ ...deps, verifyHeads })).toEqual({ problems: 1 });
+      },
+    ],
+    [
       'a ledger that is not the one whose head was signed',
       async ({ deps }) => {
         const forked = new StrongroomError('LEDGER_FORKED', 'another batch 7', {

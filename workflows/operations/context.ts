@@ -56,8 +56,8 @@ export interface OperationsDeps {
   readonly sweepSigner?: IntentSigner;
   /** Signs the ledger's newest head and hands it to its witnesses; absent where a process has not the ledger's key. */
   readonly exportHead?: () => Promise<HeadExport>;
-  /** Holds what its witnesses have against the ledger; absent likewise. */
-  readonly verifyHeads?: () => Promise<HeadCheck>;
+  /** Holds what its witnesses have against the ledger, the newest heads or all there ever were; absent likewise. */
+  readonly verifyHeads?: (which: 'newest' | 'all') => Promise<HeadCheck>;
   /** How long an intent may wait for people and for the chain before it expires. */
   readonly intentLifetimeMs: number;
 }

@@ -6,7 +6,7 @@ import { errorsOf, isStrongroomError, messageOf } from '#core/errors';
 import { newId } from '#core/ids';
 import { openCase } from '#infra/cases';
 import { inTransaction } from '#infra/db';
-import type { HeadExport } from '#ledger';
+import type { HeadCheck, HeadExport } from '#ledger';
 import { workflowErrors } from '../contract.ts';
 import type { OperationsDeps } from './context.ts';
 import { reportLedger } from './ledger-problems.ts';
@@ -53,15 +53,16 @@ export async function exportLedgerHead(
 }
 
 /**
- * Every head that is kept anywhere against the database. What only a co-signer says, without the ledger's signature, is a
+ * The heads that are kept anywhere against the database. What only a co-signer says, without the ledger's signature, is a
  * case and halts nothing: else one hostile co-signer could stop the exchange.
- * @throws LEDGER_HEADS_UNKEPT when a co-signer could not be asked
  */
-export async function checkLedgerHeads(
+export async function reportHeads(
   deps: OperationsDeps,
-): Promise<{ readonly problems: number } | 'not-configured'> {
+  which: 'newest' | 'all',
+): Promise<HeadCheck | 'not-configured'> {
   if (deps.verifyHeads === undefined) return 'not-configured';
-  const { problems, unbelieved = [], unread } = await deps.verifyHeads();
+  const check = await deps.verifyHeads(which);
+  const { problems, unbelieved = [] } = check;
   await reportLedger(
     deps,
     problems.filter((problem) => !unbelieved.includes(problem)),
@@ -79,6 +80,15 @@ export async function checkLedgerHeads(
         },
       });
     });
-  if (unread.length > 0) throw unkept(unread);
-  return { problems: problems.length };
+  return check;
+}
+
+/** @throws LEDGER_HEADS_UNKEPT when a co-signer could not be asked */
+export async function checkLedgerHeads(
+  deps: OperationsDeps,
+): Promise<{ readonly problems: number } | 'not-configured'> {
+  const check = await reportHeads(deps, 'newest');
+  if (check === 'not-configured') return check;
+  if (check.unread.length > 0) throw unkept(check.unread);
+  return { problems: check.problems.length };
 }

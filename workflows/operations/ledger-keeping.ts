@@ -8,7 +8,7 @@ import { ensurePartitions, newestBatches } from '#ledger';
 import type { LedgerProblem } from '#ledger/contract';
 import { type LedgerChore, workflowErrors } from '../contract.ts';
 import type { OperationsDeps } from './context.ts';
-import { checkLedgerHeads, exportLedgerHead } from './ledger-heads.ts';
+import { checkLedgerHeads, exportLedgerHead, reportHeads } from './ledger-heads.ts';
 import { reportLedger } from './ledger-problems.ts';
 import { keepProgress, positionOf } from './progress.ts';
 
@@ -69,15 +69,19 @@ export async function checkBooks(deps: OperationsDeps): Promise<{ readonly probl
   return { problems };
 }
 
-/** The deep look: everything that `ledger.verify` proves, from the whole journal. */
+/**
+ * The deep look: everything that `ledger.verify` proves, from the whole journal, and every head that was ever kept. Who keeps
+ * none or does not answer, the look at the newest heads tells.
+ */
 export async function verifyJournal(deps: OperationsDeps): Promise<{ readonly problems: number }> {
+  const heads = await reportHeads(deps, 'all');
   const { problems } = await inTransaction(deps.pool, async (tx) => {
     // Of a worker that was killed the statement would go on for hours, and the next worker begins another one.
     await tx.query("SET LOCAL client_connection_check_interval = '10s'");
     return await deps.ledger.verify(tx);
   });
   await reportLedger(deps, problems);
-  return { problems: problems.length };
+  return { problems: problems.length + (heads === 'not-configured' ? 0 : heads.problems.length) };
 }
 
 const chores: Readonly<Record<LedgerChore, (deps: OperationsDeps) => Promise<unknown>>> = {
