@@ -185,6 +185,8 @@ test('a proposal that cannot be meant is refused', async () => {
   const refused: [Partial<AdjustmentContent>, string][] = [
     [{ reason: ' ' }, 'LEDGER_ADJUSTMENT_INVALID'],
     [{ reason: 'x'.repeat(1001) }, 'LEDGER_ADJUSTMENT_INVALID'],
+    [{ reason: 'credited twice\nbooked' }, 'LEDGER_ADJUSTMENT_INVALID'],
+    [{ reason: 'paid to \u202ebob' }, 'LEDGER_ADJUSTMENT_INVALID'],
     [{ proposedBy: '' }, 'LEDGER_ADJUSTMENT_INVALID'],
     [{ legs: [] }, 'LEDGER_ADJUSTMENT_INVALID'],
     [{ legs: Array.from({ length: 21 }, () => leg) }, 'LEDGER_ADJUSTMENT_INVALID'],

@@ -1,16 +1,18 @@
 /** Books that are no longer true stop every payment; books that are true stop nothing; a chore that fails is told of. */
+import { asyncLocalStorage } from '@temporalio/activity';
 import { describe, expect, it } from 'vitest';
 import { StrongroomError } from '#core/errors';
 import { closeCase, liftHalt, listHalts, openCases, readCase } from '#infra/cases';
 import { inTransaction } from '#infra/db';
-import { ledgerChores } from '#workflows/contract';
+import { ledgerChores, workflowIds } from '#workflows/contract';
+import { createChainActivities, createLedgerActivities } from '../../workflows/activities/index.ts';
 import { claimBatch } from '../../workflows/operations/batches.ts';
 import { choreTriesMax, tellingFailures } from '../../workflows/operations/chore-failures.ts';
 import type { OperationsDeps } from '../../workflows/operations/context.ts';
 import { checkLedgerHeads, exportLedgerHead } from '../../workflows/operations/ledger-heads.ts';
 import { checkBooks, keepLedger, verifyJournal } from '../../workflows/operations/ledger-keeping.ts';
 import { planSweeps } from '../../workflows/operations/sweeps.ts';
-import { caseId, oneEther, openBench, type TestBench } from './fixture.ts';
+import { caseId, chain, oneEther, openBench, type TestBench } from './fixture.ts';
 
 const halts = async (bench: TestBench) => (await listHalts(bench.deps.pool)).map(({ scope }) => scope);
 const cases = async (bench: TestBench) => (await openCases(bench.deps.pool)).map(({ kind }) => kind);
@@ -34,6 +36,9 @@ const newestBatch = async ({ deps }: TestBench): Promise<string> => {
   const { rows } = await deps.pool.query<{ no: string }>('SELECT batch_no AS no FROM ledger.head');
   return rows[0]?.no ?? '0';
 };
+/** As the worker runs an activity, in its n-th try. */
+const asTry = async <T>(attempt: number, work: () => Promise<T>): Promise<T> =>
+  await asyncLocalStorage.run({ info: { attempt }, heartbeat: () => undefined } as never, work);
 const kept = { statement: {}, signature: '' } as never;
 const exportedWith = (answers: readonly unknown[]) => () =>
   Promise.resolve({ state: 'exported', head: kept, isNew: true, answers } as never);
@@ -187,6 +192,35 @@ describe('each look proves the batches since the one before', () => {
     const [open] = await openCases(pool);
     const notes = (await readCase(pool, open?.id ?? ''))?.history.map(({ note }) => note);
     expect(notes?.at(-1)).toContain('batches after it are missing: batch 9000 was there');
+    // Told once; what is booked from then on is proven again.
+    expect(await checkBooks(bench.deps)).toEqual({ problems: 0 });
+    await bench.fundHot(oneEther);
+    await checkBooks(bench.deps);
+    expect(await verifiedUpTo(bench)).toBe(await newestBatch(bench));
+  });
+});
+
+describe('a look that is overtaken', () => {
+  it('by another one that has proven newer batches finds nothing missing', async () => {
+    const bench = await openBench();
+    await bench.chainOfBlocks.extend();
+    await bench.fundHot(5n * oneEther);
+    await checkBooks(bench.deps);
+    let overtakes = 1;
+    const ask = bench.deps.pool.query.bind(bench.deps.pool) as (...asked: unknown[]) => Promise<unknown>;
+    const query = async (...asked: unknown[]) => {
+      const answer = await ask(...asked);
+      if (overtakes-- > 0) {
+        await bench.fundHot(oneEther);
+        await checkBooks(bench.deps);
+      }
+      return answer;
+    };
+    const pool = new Proxy(bench.deps.pool, {
+      get: (target, name): unknown => (name === 'query' ? query : Reflect.get(target, name, target)),
+    });
+    expect(await checkBooks({ ...bench.deps, pool })).toEqual({ problems: 0 });
+    expect(await halts(bench)).toEqual([]);
   });
 });
 
@@ -264,6 +298,34 @@ describe('chores', () => {
     await attempt(choreTriesMax + 2, () => Promise.resolve());
     const record = await readCase(deps.pool, open?.id ?? '');
     expect(record?.history.at(-1)).toMatchObject({ event: 'noted', note: 'works again, at try 10' });
+  });
+
+  it('reconciliation among them: a bug in it is tried again for ever, and a case', async () => {
+    const { deps } = await openBench();
+    const adapter = () => {
+      throw new TypeError('a bug');
+    };
+    const { reconcile } = createChainActivities({ ...deps, chains: { ...deps.chains, adapter } });
+    const attempt = async (number: number) => await asTry(number, () => reconcile({ chain }));
+    for (let number = 1; number < choreTriesMax; number++)
+      await expect(attempt(number)).rejects.toThrow('a bug');
+    expect(await openCases(deps.pool)).toEqual([]);
+    // Nothing that Temporal would take for a reason to give up.
+    await expect(attempt(choreTriesMax)).rejects.not.toMatchObject({ nonRetryable: true });
+    expect(await openCases(deps.pool)).toMatchObject([
+      { kind: 'ledger-chore-failing', subject: `reconcile/${chain}`, details: { error: 'a bug' } },
+    ]);
+  });
+
+  it('one of which fails leaves the others be: each is a run of its own', async () => {
+    const { deps } = await openBench();
+    const away = new StrongroomError('CUSTODY_SIGNER_UNREACHABLE', 'away', { kind: 'unavailable' });
+    const { keepLedger: keep } = createLedgerActivities({ ...deps, exportHead: () => Promise.reject(away) });
+    const failed: string[] = [];
+    for (const chore of ledgerChores) await asTry(1, () => keep({ chore })).catch(() => failed.push(chore));
+    expect(failed).toEqual(['export-head']);
+    const ids = ledgerChores.map((chore) => workflowIds.ledgerKeeper(chore));
+    expect(new Set(ids).size).toBe(ledgerChores.length);
   });
 
   it('whose tries are killed are a case as well, before the next try begins', async () => {
