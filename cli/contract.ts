@@ -24,6 +24,12 @@ export const cliErrors = {
     why: 'The database that was given has no ledger in it.',
     whatToDo: 'Check the database URL; the worker makes the tables at its first start.',
   },
+  CLI_LEDGER_FORBIDDEN: {
+    kind: 'forbidden',
+    why: 'The database user that was given may not do what the command needs.',
+    whatToDo:
+      'Use one that `ledger.grant_reader` (to read and prove) or `ledger.grant_writer` (also to import and publish) was run for.',
+  },
   CLI_CERTIFICATE_FALSE: {
     kind: 'invalid',
     why: 'A certificate does not prove what it claims; the message lists each check that failed.',

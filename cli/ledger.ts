@@ -1,80 +1,43 @@
 /** `strongroom ledger ...`: the ledger by itself, on PostgreSQL. */
-import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { errorsOf } from '#core/errors';
-import type { Pool } from '#infra/db';
-import { openHeadKey, statementLinesMax } from '#ledger';
-import type { ExpectedLiability } from '#ledger/liabilities';
-import {
-  accountOf,
-  countOf,
-  type LedgerConfig,
-  type LedgerOptions,
-  ledgerConfig,
-  positionOf,
-  withLedgerDatabase,
-} from './commands/ledger-connection.ts';
+import { eventsPerPortionMax, statementLinesMax } from '#ledger';
+import { accountOf, countOf, positionOf } from './commands/ledger-connection.ts';
 import { exportFile, formatOf, importFile, showEvents } from './commands/ledger-files.ts';
 import { showBalanceAt, showExplanation, showStatement } from './commands/ledger-reads.ts';
 import { showLedgerVerification } from './commands/ledger-verify.ts';
-import {
-  proveLiability,
-  publishLiabilities,
-  showBundleAudit,
-  showLiabilityVerification,
-} from './commands/liabilities.ts';
 import { cliErrors } from './contract.ts';
-import { createOutput, type Output } from './output.ts';
+import { registerLiabilities } from './ledger-liabilities.ts';
+import { assetOption, keyOption, outputOf, subcommand, withPool } from './ledger-subcommand.ts';
 
 const fail = errorsOf(cliErrors);
+const fullOption = ['--full', 'read as much of the journal as it takes'] as const;
 
-const outputOf = (cmd: Command): Output =>
-  createOutput(cmd.optsWithGlobals<{ json?: true }>().json === true, (text) => process.stdout.write(text));
-const configOf = (cmd: Command): LedgerConfig =>
-  ledgerConfig(cmd.optsWithGlobals<LedgerOptions>(), process.env);
-const withPool = async <T>(
-  cmd: Command,
-  work: (pool: Pool, config: LedgerConfig) => Promise<T>,
-): Promise<T> => {
-  const config = configOf(cmd);
-  return await withLedgerDatabase(config, async (pool) => await work(pool, config));
-};
-
-/** Every command takes --json and says how to reach the database. */
-function subcommand(group: Command, spec: string, description: string): Command {
-  return group
-    .command(spec)
-    .description(description)
-    .option(
-      '--database-url-file <file>',
-      'file with the URL of PostgreSQL (or STRONGROOM_CONFIG_DATABASE_URL_FILE)',
-    )
-    .option('--json', 'JSON on standard output');
+interface BalanceFlags {
+  readonly asset: string;
+  readonly batch?: string;
+  readonly time?: string;
+  readonly full?: true;
 }
-const keyOption = [
-  '--public-key <hex>',
-  "the ledger's Ed25519 public key (or STRONGROOM_CONFIG_LEDGER_PUBLIC_KEY)",
-] as const;
-const assetOption = ['--asset <asset>', 'asset id, e.g. eip155:1/slip44:60'] as const;
+interface StatementFlags {
+  readonly asset: string;
+  readonly limit: string;
+  readonly cursor?: string;
+  readonly full?: true;
+}
 
 function registerReads(group: Command): void {
   subcommand(group, 'balance <account>', 'balance of an account, now or as it was')
     .requiredOption(...assetOption)
     .option('--batch <no>', 'after this batch')
     .option('--time <time>', 'at this time, e.g. 2026-01-31T23:59:59Z')
-    .option('--full', 'read as much of the journal as it takes')
-    .action(
-      async (
-        path: string,
-        options: { asset: string; batch?: string; time?: string; full?: true },
-        cmd: Command,
-      ) => {
-        const account = accountOf(path, options.asset);
-        await withPool(cmd, async (pool) => {
-          await showBalanceAt(pool, account, options, outputOf(cmd));
-        });
-      },
-    );
+    .option(...fullOption)
+    .action(async (path: string, options: BalanceFlags, cmd: Command) => {
+      const account = accountOf(path, options.asset);
+      await withPool(cmd, async (pool) => {
+        await showBalanceAt(pool, account, options, outputOf(cmd));
+      });
+    });
   subcommand(
     group,
     'statement <account>',
@@ -83,19 +46,22 @@ function registerReads(group: Command): void {
     .requiredOption(...assetOption)
     .option('--limit <n>', `lines, at most ${statementLinesMax}`, '50')
     .option('--cursor <cursor>', 'where the page before ended')
-    .action(
-      async (path: string, options: { asset: string; limit: string; cursor?: string }, cmd: Command) => {
-        const account = accountOf(path, options.asset);
-        const { cursor } = options;
-        const page = {
-          limit: countOf('--limit', options.limit),
-          ...(cursor === undefined ? {} : { cursor }),
-        };
-        await withPool(cmd, async (pool) => {
-          await showStatement(pool, account, page, outputOf(cmd));
-        });
-      },
-    );
+    .option(...fullOption)
+    .action(async (path: string, options: StatementFlags, cmd: Command) => {
+      const account = accountOf(path, options.asset);
+      const { cursor, full } = options;
+      const page = {
+        limit: countOf('--limit', options.limit),
+        ...(cursor === undefined ? {} : { cursor }),
+        ...(full === undefined ? {} : { full }),
+      };
+      await withPool(cmd, async (pool) => {
+        await showStatement(pool, account, page, outputOf(cmd));
+      });
+    });
+}
+
+function registerProofs(group: Command): void {
   subcommand(
     group,
     'explain <transfer>',
@@ -156,12 +122,12 @@ function registerFiles(group: Command): void {
       );
     });
   subcommand(group, 'export', 'the journal, or the statement of an account')
-    .option('--format <format>', 'csv (for spreadsheets) or jsonl (exact)', 'jsonl')
+    .option('--format <format>', 'csv (for spreadsheets, which round long numbers) or jsonl (exact)', 'jsonl')
     .option('--account <account>', 'its statement, newest first; with --asset')
     .option(...assetOption)
     .option('--from <seq>', 'first transfer of the journal')
     .option('--to <seq>', 'last transfer of the journal')
-    .option('--out <file>', 'write it to a file')
+    .option('--out <file>', 'write it to a new file')
     .action(async (flags: ExportFlags, cmd: Command) => {
       const { account, asset, from, to, out } = flags;
       if ((account === undefined) !== (asset === undefined))
@@ -177,80 +143,20 @@ function registerFiles(group: Command): void {
         await exportFile(pool, options, outputOf(cmd));
       });
     });
-  subcommand(group, 'events', 'transfers as they were committed, one JSON document per line')
+  subcommand(group, 'events', 'the next transfers as they were committed, one JSON document per line')
     .option('--after <seq>', 'the last one seen', '0')
-    .option('--limit <n>', 'at most so many at once')
+    .option('--limit <n>', 'at most so many at once', `${eventsPerPortionMax}`)
     .option('--follow', 'go on with what comes')
-    .action(async (options: { after: string; limit?: string; follow?: true }, cmd: Command) => {
+    .action(async (options: { after: string; limit: string; follow?: true }, cmd: Command) => {
       const { limit, follow } = options;
       const query = {
         after: positionOf('--after', options.after),
-        ...(limit === undefined ? {} : { limit: countOf('--limit', limit) }),
+        limit: countOf('--limit', limit),
         ...(follow === undefined ? {} : { follow }),
       };
       await withPool(cmd, async (pool) => {
         await showEvents(pool, query);
       });
-    });
-}
-
-function registerLiabilities(group: Command): void {
-  const liabilities = group.command('liabilities').description('prove what is owed to customers');
-  subcommand(liabilities, 'publish', 'take a snapshot of all customer balances and sign it')
-    .option('--ledger-key <file>', "the ledger's key (or STRONGROOM_CONFIG_LEDGER_KEY_FILE)")
-    .option('--out <file>', 'write the signed statement to a file')
-    .option('--bundle <file>', "write the auditor's bundle to a file")
-    .action(async (options: { out?: string; bundle?: string }, cmd: Command) => {
-      await withPool(cmd, async (pool, { ledgerKeyFile }) => {
-        if (ledgerKeyFile === undefined)
-          throw fail('CLI_OPTION_INVALID', "a statement is signed: give the ledger's --ledger-key FILE");
-        const clock = { nowMs: () => Date.now() };
-        const random = { bytes: (length: number) => randomBytes(length) };
-        const ports = { pool, signer: openHeadKey(ledgerKeyFile), clock, random };
-        await publishLiabilities(ports, options, outputOf(cmd));
-      });
-    });
-  subcommand(liabilities, 'prove <account>', 'the proof for one customer (acc_...), for that customer only')
-    .requiredOption(...assetOption)
-    .option('--snapshot <id>', 'not the newest but this one')
-    .option('--out <file>', 'write it to a file')
-    .action(
-      async (account: string, options: { asset: string; snapshot?: string; out?: string }, cmd: Command) => {
-        const { asset, snapshot, out } = options;
-        const wanted = {
-          account,
-          asset,
-          ...(snapshot === undefined ? {} : { snapshotId: snapshot }),
-          ...(out === undefined ? {} : { out }),
-        };
-        await withPool(cmd, async (pool) => {
-          await proveLiability(pool, wanted, outputOf(cmd));
-        });
-      },
-    );
-  liabilities
-    .command('verify <file>')
-    .description("check a customer's proof, offline")
-    .requiredOption('--account <account>', 'acc_...')
-    .requiredOption(...assetOption)
-    .requiredOption('--balance <units>', "base units, as the customer's own statement says for that moment")
-    .requiredOption('--public-key <hex>', "the ledger's Ed25519 public key, from where it is published")
-    .option('--json', 'JSON on standard output')
-    .action((file: string, options: ExpectedLiability, cmd: Command) => {
-      const { account, asset, balance, publicKey } = options;
-      process.exitCode = showLiabilityVerification(
-        file,
-        { account, asset, balance, publicKey },
-        outputOf(cmd),
-      );
-    });
-  liabilities
-    .command('audit <file>')
-    .description("rebuild every root and total from the auditor's bundle, offline")
-    .requiredOption('--public-key <hex>', "the ledger's Ed25519 public key, from where it is published")
-    .option('--json', 'JSON on standard output')
-    .action(async (file: string, options: { publicKey: string }, cmd: Command) => {
-      process.exitCode = await showBundleAudit(file, options, outputOf(cmd));
     });
 }
 
@@ -260,6 +166,7 @@ export function registerLedger(program: Command): void {
     .command('ledger')
     .description('the ledger by itself, on PostgreSQL: see, prove, import, export');
   registerReads(group);
+  registerProofs(group);
   registerFiles(group);
   registerLiabilities(group);
 }

@@ -59,12 +59,13 @@ const statementColumns: Columns<StatementLine> = {
 
 /**
  * A cell of CSV (RFC 4180, section 2). Text that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP
- * advises ("CSV Injection"); a reference is the only text somebody else may have chosen. Numbers are ours and stay as they
- * are, minus sign included.
+ * advises ("CSV Injection"); a reference is the only text somebody else may have chosen. Also after a semicolon: where that
+ * separates cells (half of Europe), quotes in the middle of a line do not keep the rest of the text in its cell. Numbers are
+ * ours and stay as they are, minus sign included.
  */
 function csvCell(cell: Cell): string {
   if (typeof cell !== 'string') return cell === undefined ? '' : cell.toString();
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
+  const text = cell.replaceAll(/(^|;"*)(?=[=+\-@\t\r])/g, "$1'");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 const csvLine = (cells: readonly Cell[]): string => `${cells.map(csvCell).join(',')}\r\n`;

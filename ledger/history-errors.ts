@@ -16,11 +16,11 @@ export const historyErrors = {
     kind: 'limited',
     why: 'Answering would read more of the journal than one question may.',
     whatToDo:
-      'Ask for a newer batch, or on the command line read all that is needed with `strongroom ledger balance --full`.',
+      'Ask for a newer batch, or give `strongroom ledger` the option `--full`, which reads all that is needed.',
   },
   LEDGER_QUESTION_INVALID: {
     kind: 'invalid',
-    why: 'A page size, a position of the journal, a batch or a time has not the form or is outside the limits.',
+    why: 'A page size, a position of the journal, a batch or a time is outside the limits or not of the form it needs.',
     whatToDo: 'Correct what the message names.',
   },
   LEDGER_CURSOR_INVALID: {

@@ -32,7 +32,7 @@ import { createLedgerWriter, type WriterOptions } from './writer.ts';
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { verifyAllHeads } from './all-heads.ts';
 export { type EventsQuery, eventsPerPortionMax, followEvents, readEvents } from './events.ts';
-export { type ExplainedTransfer, explain } from './explain.ts';
+export { type ExplainedTransfer, explain, explainedTransfersMax } from './explain.ts';
 export {
   balanceJson,
   type ExportFormat,

@@ -1,7 +1,6 @@
 /** `ledger import`, `ledger export` and `ledger events`: files and streams of any length, in memory of one portion. */
-import { createReadStream, createWriteStream, openSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { Readable } from 'node:stream';
+import { createReadStream, statSync } from 'node:fs';
+import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { errorsOf, messageOf } from '#core/errors';
 import type { Pool } from '#infra/db';
@@ -21,19 +20,38 @@ import {
 } from '#ledger';
 import type { AccountRef } from '#ledger/contract';
 import { cliErrors } from '../contract.ts';
+import { fileModes, writeNewFile } from '../new-file.ts';
 import type { Output } from '../output.ts';
 
 const fail = errorsOf(cliErrors);
-/** Exports show who owns what. */
-const ownerOnly = 0o600;
+
+const isClosed = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'EPIPE';
 
 /** Waits where the reader is slow; a reader that has seen enough (`head`) is no error. */
-async function printAll(parts: AsyncIterable<string>): Promise<void> {
+async function printAll(parts: AsyncIterable<string>, to: Writable): Promise<void> {
   try {
-    await pipeline(Readable.from(parts), process.stdout, { end: false });
+    await pipeline(Readable.from(parts), to, { end: false });
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error;
+    if (!isClosed(error)) throw error;
   }
+}
+
+/** Prints results; that nobody reads them, or the disk is full, does not end what they are the results of. */
+async function reportAll(parts: AsyncIterable<string>, to: Writable): Promise<void> {
+  let broken: Error | undefined;
+  // Each failed write is told to its callback too; unheard, the event would end the process.
+  to.on('error', () => undefined);
+  for await (const text of parts) {
+    if (broken !== undefined) continue;
+    await new Promise<void>((resolve) => {
+      to.write(text, (error) => {
+        broken = error ?? undefined;
+        resolve();
+      });
+    });
+  }
+  if (broken !== undefined && !isClosed(broken)) throw broken;
 }
 
 // ---------------------------------------------------------------- import
@@ -47,6 +65,21 @@ function summarized({ ok, exists, failed, stopped }: ImportSummary): string {
   return `${ok} imported, ${exists} were there before, ${failed} not imported${end}`;
 }
 
+/** @throws CLI_FILE_INVALID */
+async function* readFile(file: string): AsyncGenerator<Uint8Array, void> {
+  try {
+    for await (const chunk of createReadStream(file)) yield chunk as Uint8Array;
+  } catch (error) {
+    throw fail('CLI_FILE_INVALID', `${file} cannot be read: ${messageOf(error)}`, { file }, error);
+  }
+}
+
+/** Strict mode reads twice; what can be read once only would be found empty, and nothing imported without a word. */
+function assertReadAgain(file: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
+    throw fail('CLI_FILE_INVALID', `--strict reads ${file} twice, so it has to be a file, no pipe`, { file });
+}
+
 /**
  * With --json one JSON document per line with a result and at last `{"summary":...}`; without it the lines that were not
  * imported. Exit code 1 if there are any.
@@ -57,24 +90,13 @@ export async function importFile(
   file: string,
   options: { readonly strict?: true },
   output: Output,
+  to: Writable = process.stdout,
 ): Promise<number> {
-  const unreadable = (error: unknown): Error =>
-    fail('CLI_FILE_INVALID', `${file} cannot be read: ${messageOf(error)}`, { file });
-  async function* open(): AsyncGenerator<Uint8Array, void> {
-    const stream = createReadStream(file);
-    stream.pause();
-    try {
-      for await (const chunk of stream) yield chunk as Uint8Array;
-    } catch (error) {
-      if (error instanceof Error && 'syscall' in error) throw unreadable(error);
-      throw error;
-    }
-  }
+  const strict = options.strict === true;
+  if (strict) assertReadAgain(file);
   let failed = 0;
   async function* results(): AsyncGenerator<string, void> {
-    const lines = importLines({ pool, ledger: createLedger({ pool }) }, open, {
-      strict: options.strict === true,
-    });
+    const lines = importLines({ pool, ledger: createLedger({ pool }) }, () => readFile(file), { strict });
     for (;;) {
       const next = await lines.next();
       if (next.done === true) {
@@ -86,24 +108,8 @@ export async function importFile(
       else if (!isImported(next.value.status)) yield `${describe(next.value)}\n`;
     }
   }
-  // Not through a pipe that may break: who stops reading results must not stop the import in the middle.
-  for await (const text of results()) await write(text);
+  await reportAll(results(), to);
   return failed === 0 ? 0 : 1;
-}
-
-let isBroken = false;
-process.stdout.on('error', () => {
-  isBroken = true;
-});
-async function write(text: string): Promise<void> {
-  if (isBroken || process.stdout.write(text)) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      process.stdout.off('drain', done).off('error', done);
-      resolve();
-    };
-    process.stdout.once('drain', done).once('error', done);
-  });
 }
 
 // ---------------------------------------------------------------- export
@@ -125,36 +131,27 @@ export interface ExportOptions {
   readonly out?: string;
 }
 
-/** A file appears when it is complete. @throws CLI_FILE_INVALID when it exists, CLI_OPTION_INVALID, and what the export throws */
-export async function exportFile(pool: Pool, options: ExportOptions, output: Output): Promise<void> {
-  const { format, account, from = 1n, to, out } = options;
-  if (account !== undefined && (options.from !== undefined || to !== undefined))
+/** @throws CLI_FILE_INVALID when the file exists, CLI_OPTION_INVALID, and what the export throws */
+export async function exportFile(
+  pool: Pool,
+  options: ExportOptions,
+  output: Output,
+  to: Writable = process.stdout,
+): Promise<void> {
+  const { format, account, from = 1n, out } = options;
+  if (account !== undefined && (options.from !== undefined || options.to !== undefined))
     throw fail(
       'CLI_OPTION_INVALID',
       '--from and --to are positions of the journal; a statement is exported whole',
     );
+  const range = { from, ...(options.to === undefined ? {} : { to: options.to }) };
   const parts =
-    account === undefined
-      ? exportJournal(pool, { from, ...(to === undefined ? {} : { to }) }, format)
-      : exportStatement(pool, account, format);
+    account === undefined ? exportJournal(pool, range, format) : exportStatement(pool, account, format);
   if (out === undefined) {
-    await printAll(parts);
+    await printAll(parts, to);
     return;
   }
-  const partial = `${out}.part`;
-  let handle: number;
-  try {
-    handle = openSync(partial, 'wx', ownerOnly);
-  } catch (error) {
-    throw fail('CLI_FILE_INVALID', `${partial} cannot be made: ${messageOf(error)}`, { file: partial });
-  }
-  try {
-    await pipeline(Readable.from(parts), createWriteStream(partial, { fd: handle }));
-    await rename(partial, out);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  await writeNewFile(out, fileModes.ownerOnly, parts);
   output.show({ file: out }, `wrote ${out}`);
 }
 
@@ -164,11 +161,13 @@ export async function exportFile(pool: Pool, options: ExportOptions, output: Out
 export async function showEvents(
   pool: Pool,
   options: { readonly after: bigint; readonly limit?: number; readonly follow?: true },
+  to: Writable = process.stdout,
 ): Promise<void> {
   const { after, limit, follow } = options;
   const query = { after, ...(limit === undefined ? {} : { limit }) };
   const stopping = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+  if (follow === true)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
   async function* lines(): AsyncGenerator<string, void> {
     const portions =
       follow === true
@@ -177,5 +176,5 @@ export async function showEvents(
     for await (const events of portions)
       yield events.map((event) => `${JSON.stringify(transferJson(event))}\n`).join('');
   }
-  await printAll(lines());
+  await printAll(lines(), to);
 }

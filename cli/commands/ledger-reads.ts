@@ -7,6 +7,7 @@ import {
   balanceJson,
   type ExplainedTransfer,
   explain,
+  explainedTransfersMax,
   newestBatch,
   statementLineJson,
   statementPage,
@@ -28,14 +29,18 @@ function asOfOptions({ batch, time }: { readonly batch?: string; readonly time?:
   return time === undefined ? newestBatch : { timeMs: timeOf('--time', time) };
 }
 
+/** With --full a question reads as much of the journal as it takes, for as long as it takes. */
+const limitsOf = ({ full }: { readonly full?: true }): { readonly rowsMax?: number } =>
+  full === true ? { rowsMax: Number.MAX_SAFE_INTEGER } : {};
+
 export async function showBalanceAt(
   pool: Pool,
   account: AccountRef,
   options: { readonly batch?: string; readonly time?: string; readonly full?: true },
   output: Output,
 ): Promise<void> {
-  const limits = options.full === true ? { rowsMax: Number.MAX_SAFE_INTEGER } : {};
-  const at = await balanceAt(pool, { account, asOf: asOfOptions(options), limits });
+  const asOf = asOfOptions(options);
+  const at = await balanceAt(pool, { account, asOf, limits: limitsOf(options) });
   output.show(
     balanceJson(at),
     [
@@ -50,10 +55,16 @@ export async function showBalanceAt(
 export async function showStatement(
   pool: Pool,
   account: AccountRef,
-  options: { readonly limit: number; readonly cursor?: string },
+  options: { readonly limit: number; readonly cursor?: string; readonly full?: true },
   output: Output,
 ): Promise<void> {
-  const { lines, next } = await statementPage(pool, { account, ...options });
+  const { limit, cursor } = options;
+  const { lines, next } = await statementPage(pool, {
+    account,
+    limit,
+    ...(cursor === undefined ? {} : { cursor }),
+    limits: limitsOf(options),
+  });
   const rows = [
     ['seq', 'recorded', 'code', 'change', 'balance', 'available', 'with', 'reference'],
     ...lines.map((line) => [
@@ -79,7 +90,7 @@ export async function showStatement(
 // ---------------------------------------------------------------- explain
 
 function explainedJson(each: ExplainedTransfer): Record<string, unknown> {
-  const { transfer, hold, resolves, adjustment, correctedBy, path } = each;
+  const { transfer, hold, resolves, adjustment, correctedBy, path, names } = each;
   const adjustmentJson = (of: NonNullable<typeof adjustment>) => ({
     id: of.id,
     reason: of.reason,
@@ -113,6 +124,7 @@ function explainedJson(each: ExplainedTransfer): Record<string, unknown> {
         ? {}
         : { signedHead: { ...path.signedHead, batch: path.signedHead.batch.toString() } }),
     },
+    names: { ...names, from: names.from.toString(), to: names.to.toString() },
   };
 }
 
@@ -159,7 +171,16 @@ async function originOf(db: Queryable, reference: string): Promise<Record<string
   return await movementOrigin(db, reference);
 }
 
-/** Exit code 1 when the hash path does not hold. @throws LEDGER_TRANSFER_UNKNOWN */
+function namesLines([first]: readonly ExplainedTransfer[]): string[] {
+  if (first === undefined) return [];
+  const { from, to, isComplete, problems } = first.names;
+  return [
+    `names of accounts ${from} to ${to} recomputed${isComplete ? '' : '; there are more: ledger verify reads all'}`,
+    ...problems.map((problem) => `FALSE: ${problem}`),
+  ];
+}
+
+/** Exit code 1 when the hash path, or the names of the accounts, do not hold. @throws LEDGER_TRANSFER_UNKNOWN */
 export async function showExplanation(
   pool: Pool,
   what: string,
@@ -169,11 +190,22 @@ export async function showExplanation(
   const explained = await explain(pool, movementOf(what), options);
   const reference = explained[0]?.transfer.reference ?? '';
   const origin = await originOf(pool, reference);
-  const ok = explained.every(({ path }) => path.problems.length === 0);
+  const ok = explained.every(({ path, names }) => path.problems.length + names.problems.length === 0);
+  const isCut = explained.length === explainedTransfersMax;
   output.show(
-    { ok, reference, transfers: explained.map(explainedJson), ...(origin === undefined ? {} : { origin }) },
+    {
+      ok,
+      reference,
+      isCut,
+      transfers: explained.map(explainedJson),
+      ...(origin === undefined ? {} : { origin }),
+    },
     [
       ...explained.map(describe),
+      namesLines(explained).join('\n'),
+      ...(isCut
+        ? [`the first ${explainedTransfersMax} of ${reference}; there may be more: ledger export`]
+        : []),
       ...(origin === undefined ? [] : [`${reference} is ${JSON.stringify(origin, null, 2)}`]),
     ].join('\n\n'),
   );

@@ -1,7 +1,5 @@
 /** `ledger liabilities publish`, `prove`, `verify` and `audit`; the last two work offline, on files. */
-import { createReadStream, createWriteStream, writeFileSync } from 'node:fs';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import { errorsOf, messageOf } from '#core/errors';
 import type { Queryable } from '#infra/db';
@@ -17,34 +15,30 @@ import {
 import { readJsonFile } from '../certificate/document.ts';
 import { cliErrors } from '../contract.ts';
 import { formatTable, formatTime } from '../format.ts';
+import { assertNewFile, fileModes, writeNewFile } from '../new-file.ts';
 import type { Output } from '../output.ts';
 
 const fail = errorsOf(cliErrors);
-/** Proofs and bundles show what customers own. */
-const ownerOnly = 0o600;
-
-const writeJson = (file: string, value: unknown, mode = 0o644): void => {
-  writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`, { mode });
-};
+const documentOf = (value: unknown): string[] => [`${JSON.stringify(value, null, 2)}\n`];
 
 /**
  * Takes a snapshot; prints what is to be published.
  * @param options.out for the signed statement; `options.bundle` for the auditor's file, readable by its owner only
- * @throws as takeLiabilitiesSnapshot
+ * @throws CLI_FILE_INVALID when a file exists, and as takeLiabilitiesSnapshot
  */
 export async function publishLiabilities(
   ports: SnapshotPorts,
   options: { readonly out?: string; readonly bundle?: string },
   output: Output,
 ): Promise<void> {
+  const { out, bundle } = options;
+  // Before: a snapshot is published once, also when there is no place for its files.
+  for (const file of [out, bundle]) if (file !== undefined) assertNewFile(file);
   const signed = await takeLiabilitiesSnapshot(ports);
   const { statement } = signed;
-  if (options.out !== undefined) writeJson(options.out, signed);
-  if (options.bundle !== undefined)
-    await pipeline(
-      Readable.from(bundleLines(ports.pool, statement.snapshotId)),
-      createWriteStream(options.bundle, { mode: ownerOnly }),
-    );
+  if (out !== undefined) await writeNewFile(out, fileModes.public, documentOf(signed));
+  if (bundle !== undefined)
+    await writeNewFile(bundle, fileModes.ownerOnly, bundleLines(ports.pool, statement.snapshotId));
   const hash = statementHash(statement);
   const rows = [
     ['asset', 'customers', 'owed, base units', 'root'],
@@ -61,7 +55,7 @@ export async function publishLiabilities(
   );
 }
 
-/** The proof for one customer, for that customer only. @throws as inclusionProof */
+/** The proof for one customer, for that customer only. @throws CLI_FILE_INVALID when the file exists, and as inclusionProof */
 export async function proveLiability(
   queryable: Queryable,
   options: {
@@ -77,7 +71,7 @@ export async function proveLiability(
     output.show(proof, JSON.stringify(proof, null, 2));
     return;
   }
-  writeJson(options.out, proof, ownerOnly);
+  await writeNewFile(options.out, fileModes.ownerOnly, documentOf(proof));
   output.show({ file: options.out, snapshotId: proof.signed.statement.snapshotId }, `wrote ${options.out}`);
 }
 

@@ -1,9 +1,17 @@
 /** Events: each once, in order, without a gap, while several writers commit and consumers come and go. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inTransaction, openPool, type Pool } from '#infra/db';
-import { createLedger, exportJournal, exportStatement, followEvents, type Ledger, readEvents } from '#ledger';
+import {
+  createLedger,
+  eventsPerPortionMax,
+  explain,
+  exportJournal,
+  exportStatement,
+  followEvents,
+  type Ledger,
+  readEvents,
+} from '#ledger';
 import { chainHot, customerMain, type Transfer } from '#ledger/contract';
-import { eventsPerPortionMax } from '../../ledger/events.ts';
 import { databaseForThisFile } from '../support/database.ts';
 import { accountOf, ether, pending, post, postPending, walletOf } from './fixture.ts';
 
@@ -140,7 +148,7 @@ function parseCsv(csv: string): string[][] {
 }
 
 test('exports are complete, exact and no formula', async () => {
-  const evil = ['=1+1', '+1', '-1', '@SUM(A1)', 'a,b', 'say"so"', '"', "'="];
+  const evil = ['=1+1', '+1', '-1', '@SUM(A1)', 'a,b', 'say"so"', '"', "'=", 'a;=1+1', 'a;";-1;b', 'a;b-c'];
   const from = (await headSeq()) + 1n;
   await ledger.apply(evil.map((reference) => post(hot, alice, 10n ** 30n, { reference })));
   const hold = pending(alice, hot, 5n, { timeoutMs: 60_000, at: 1_700_000_000_000 });
@@ -149,7 +157,7 @@ test('exports are complete, exact and no formula', async () => {
   const [head = [], ...rows] = parseCsv(await text(exportJournal(pool, { from }, 'csv')));
   const column = (name: string) => rows.map((row) => row[head.indexOf(name)]);
   expect(rows.every((row) => row.length === head.length)).toBe(true);
-  expect(column('reference').slice(0, 8)).toEqual([
+  expect(column('reference').slice(0, evil.length)).toEqual([
     "'=1+1",
     "'+1",
     "'-1",
@@ -158,16 +166,23 @@ test('exports are complete, exact and no formula', async () => {
     'say"so"',
     '"',
     "'=",
+    // A spreadsheet with semicolons between cells sees what follows one as a cell.
+    "a;'=1+1",
+    `a;";'-1;b`,
+    'a;b-c',
   ]);
   expect(column('units')[0]).toBe('1000000000000000000000000000000');
   expect(column('seq')).toEqual(rows.map((_, at) => (from + BigInt(at)).toString()));
-  expect([column('timeoutMs')[8], column('atMs')[8], column('pendingId')[9]]).toEqual([
+  const [heldAt, paidAt] = [evil.length, evil.length + 1];
+  expect([column('timeoutMs')[heldAt], column('atMs')[heldAt], column('pendingId')[paidAt]]).toEqual([
     '60000',
     '1700000000000',
     hold.id,
   ]);
 
-  const lines = (await text(exportJournal(pool, { from, to: from + 7n }, 'jsonl'))).trimEnd().split('\n');
+  const lines = (await text(exportJournal(pool, { from, to: from + BigInt(evil.length) - 1n }, 'jsonl')))
+    .trimEnd()
+    .split('\n');
   expect(lines.map((line) => (JSON.parse(line) as { reference: string }).reference)).toEqual(evil);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
     units: (10n ** 30n).toString(),
@@ -183,6 +198,22 @@ test('exports are complete, exact and no formula', async () => {
   // The hot mirror's balance goes down by what is paid: a number, not a formula to defuse.
   expect(statement[0]?.[names.indexOf('change')]).toBe('-3');
   expect(statement.at(-1)?.[names.indexOf('balance')]).toBe(statement.at(-1)?.[names.indexOf('change')]);
+});
+
+test('a transfer that was booked by SQL under another version of UUID does not stop the stream', async () => {
+  const after = await headSeq();
+  const id = 'c7a1d3f0-5b1c-4c52-9d53-2f6d3c1b0a99'; // version 4, as gen_random_uuid() makes them
+  await pool.query(`SELECT ledger.transfer_one($1, 'post', $2, $3, $4, 1, 'inflow', 'by-hand')`, [
+    id,
+    hot,
+    alice,
+    ether,
+  ]);
+  await ledger.apply([post(hot, alice, 1n)]);
+  expect((await readEvents(pool, { after })).map((event) => event.id)[0]).toBe(`tr_${id}`);
+  expect(await text(exportJournal(pool, { from: after + 1n }, 'jsonl'))).toContain(id);
+  const [explained] = await explain(pool, { id: `tr_${id}` });
+  expect(explained?.transfer).toMatchObject({ reference: 'by-hand', debit: hot });
 });
 
 test('more transfers than one portion are exported in one piece', async () => {

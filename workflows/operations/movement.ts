@@ -20,20 +20,34 @@ const originSql = {
       'intentId', s.intent_id, 'intentHash', i.hash, 'intent', i.canonical::json, 'initiatorKey', i.key_id) AS origin
     FROM operations.sweep AS s JOIN operations.intent AS i ON i.id = s.intent_id WHERE s.id = $1`,
 } as const;
+/** `<chain>/<txid>/<index>`, as `inflows.ts` names them. */
+const inflowSql = `SELECT json_build_object('type', 'inflow', 'chain', f.chain, 'txId', f.txid, 'index', f.index,
+    'walletId', f.wallet_id, 'asset', f.asset, 'sender', f.sender, 'units', f.units::text, 'state', f.state,
+    'blockHeight', f.block_height, 'blockHash', f.block_hash, 'declared', f.declared_at IS NOT NULL) AS origin
+  FROM operations.inflow AS f WHERE f.chain = $1 AND f.txid = $2 AND f.index = $3::int`;
 
-const isKnown = (prefix: string): prefix is keyof typeof originSql => prefix in originSql;
+function questionOf(reference: string): { readonly sql: string; readonly values: string[] } | undefined {
+  const [, prefix = ''] = /^(wd|dep|swp)_/.exec(reference) ?? [];
+  if (prefix in originSql) return { sql: originSql[prefix as keyof typeof originSql], values: [reference] };
+  const [, chain, txId, index] = /^([^/]+)\/([^/]+)\/([0-9]{1,9})$/.exec(reference) ?? [];
+  return chain === undefined || txId === undefined || index === undefined
+    ? undefined
+    : { sql: inflowSql, values: [chain, txId, index] };
+}
 
-/** `undefined` where nothing is known of it, or the database holds a ledger only. */
+/** `undefined` where nothing is known of it, where the database holds a ledger only, or its user may see no more than that. */
 export async function movementOrigin(
   db: Queryable,
   reference: string,
 ): Promise<Record<string, unknown> | undefined> {
-  const prefix = reference.slice(0, reference.indexOf('_'));
-  if (!isKnown(prefix)) return undefined;
-  const present = await db.query<{ found: boolean }>(
-    `SELECT to_regclass('operations.withdrawal') IS NOT NULL AS found`,
+  const question = questionOf(reference);
+  if (question === undefined) return undefined;
+  const { rows: tables } = await db.query<{ readable: boolean }>(
+    `SELECT bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AS readable
+       FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
+      WHERE n.nspname = 'operations' AND c.relname IN ('withdrawal', 'intent', 'approval', 'deposit', 'sweep', 'inflow')`,
   );
-  if (present.rows[0]?.found !== true) return undefined;
-  const { rows } = await db.query<{ origin: Record<string, unknown> }>(originSql[prefix], [reference]);
+  if (tables[0]?.readable !== true) return undefined;
+  const { rows } = await db.query<{ origin: Record<string, unknown> }>(question.sql, question.values);
   return rows[0]?.origin;
 }
