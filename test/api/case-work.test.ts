@@ -218,7 +218,7 @@ test('the command line shows, works on and lifts', async () => {
   expect([second.code, second.out]).toEqual([0, expect.stringContaining('ledger goes on')]);
   const again = await run([...args, path.join(folder, 'ana')]);
   expect([again.code, again.err]).toEqual([1, expect.stringContaining('HALT_UNKNOWN')]);
-}, 60_000);
+}, 120_000);
 
 test('what reconciliation found is there for those who watch', async () => {
   const { pool } = bench.deps;
@@ -277,4 +277,4 @@ test('what reconciliation found is there for those who watch', async () => {
     code: 1,
     out: expect.stringContaining('not judged: the node is away') as string,
   });
-}, 60_000);
+}, 120_000);
