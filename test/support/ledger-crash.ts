@@ -40,6 +40,8 @@ export interface CrashPlan {
 
 interface Clients {
   acknowledged(): readonly BatchName[];
+  /** How many batches a client was left without an answer to, and sent again. */
+  interrupted(): number;
   kill(index: number): Promise<void>;
   /** Lets all of them finish what is on its way. */
   finish(): Promise<readonly ProcessExit[]>;
@@ -53,13 +55,14 @@ async function startClients(
 ): Promise<Clients> {
   const names = Array.from({ length: count }, (_, index) => `client-${index}`);
   const fileOf = (name: string): string => path.join(state.data, name);
+  const logOf = (name: string): string => path.join(state.logs, `${name}.log`);
   const start = async (name: string) =>
     await supervisor.start(
       nodeProcess({
         name,
         entry: 'test/support/ledger-client.ts',
         args: [name, connectionString, fileOf(name)],
-        logFile: path.join(state.logs, `${name}.log`),
+        logFile: logOf(name),
         ready: () => Promise.resolve(true),
         readyTimeoutMs: 60_000,
       }),
@@ -82,6 +85,10 @@ async function startClients(
   };
   return {
     acknowledged: () => names.flatMap(read),
+    interrupted: () =>
+      names
+        .map((name) => new Set(readFileSync(logOf(name), 'utf8').match(/^\d+ \d+(?=: )/gm)).size)
+        .reduce((sum, batches) => sum + batches, 0),
     kill: async (index) => {
       const client = running[index % count];
       const name = names[index % count];
@@ -210,6 +217,10 @@ export async function crashLedger(plan: CrashPlan): Promise<{ readonly batches: 
       plan.clients * lanesPerClient,
     );
     await expectTrueBooks(pool, ledger, batches);
+    // Each stop was one, and met work: without that the test would prove nothing.
+    const log = readFileSync(cluster.postgres.process.spec.logFile, 'utf8');
+    expect(log.match(/received immediate shutdown request/g)).toHaveLength(plan.stops);
+    expect(clients.interrupted()).toBeGreaterThanOrEqual(plan.stops);
     await pool.end();
     return { batches: batches.length };
   } finally {
