@@ -6,9 +6,11 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Sha256 } from '#core/canonical-json';
 import { openPool, type Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
 import { chainHot, customerMain, type LedgerProblem } from '#ledger/contract';
+import { readAdjustment } from '../../ledger/adjustments.ts';
 import { databaseForThisFile, superuserOf } from '../support/database.ts';
 import {
   accountOf,
@@ -29,7 +31,7 @@ const ownProof = 'is proven by its signature, not by the journal';
 /** Tables that `verify` does not answer for, and why. */
 const tablesProvenElsewhere: Readonly<Record<string, string>> = {
   stream:
-    'how far others have got; a position set back books nothing twice, because each transfer has its id',
+    'how far others have got: set back, it books nothing twice, because each transfer has its id; set forward, only their source tells',
   exported_head: ownProof,
   liabilities_snapshot: ownProof,
   liabilities_secret: 'a secret: another one makes proofs that do not match the signed root',
@@ -347,6 +349,19 @@ describe('verify finds', { timeout: 120_000 }, () => {
       }));
       const missed = await notFound(table, changes);
       expect(missed, table.name).toHaveLength(table.name in addedUnseen ? changes.length : 0);
+    }
+  });
+
+  test('a changed reason or leg of an adjustment when it is read, too', async () => {
+    const { rows } = await superuser.query<{ content: Sha256 }>('SELECT content FROM ledger.adjustment');
+    const content = rows[0]?.content ?? 'sha256:';
+    const reading = async () => await readAdjustment(superuser as unknown as Pool, content);
+    await expect(reading()).resolves.toMatchObject({ id: content });
+    for (const change of ["reason = 'other'", 'amount = amount + 1', "proposed_by = 'eve'"]) {
+      await superuser.query('SAVEPOINT tamper');
+      await superuser.query(`UPDATE ledger.adjustment SET ${change}`);
+      await expect(reading()).rejects.toMatchObject({ code: 'CORE_INVARIANT' });
+      await superuser.query('ROLLBACK TO tamper');
     }
   });
 
