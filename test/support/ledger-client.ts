@@ -1,7 +1,7 @@
 /**
  * `ledger-client.ts <name> <connection string> <file>`: books batch after batch, each until it is acknowledged, and then
- * writes its lane and number as a line to the file. Goes on after what is in the file already. SIGTERM: ends when what is on
- * its way is acknowledged.
+ * writes its lane and number as a line to the file. Goes on after what is in the file already. `started <pid>` says that
+ * SIGTERM ends it when what is on its way is acknowledged.
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +20,7 @@ let isEnding = false;
 process.on('SIGTERM', () => {
   isEnding = true;
 });
+process.stdout.write(`started ${process.pid}\n`);
 
 function nextSerials(): number[] {
   const serials = Array.from({ length: lanesPerClient }, () => 0);

@@ -57,16 +57,18 @@ async function startClients(
   const fileOf = (name: string): string => path.join(state.data, name);
   const logOf = (name: string): string => path.join(state.logs, `${name}.log`);
   const start = async (name: string) =>
-    await supervisor.start(
-      nodeProcess({
+    await supervisor.start({
+      ...nodeProcess({
         name,
         entry: 'test/support/ledger-client.ts',
         args: [name, connectionString, fileOf(name)],
         logFile: logOf(name),
-        ready: () => Promise.resolve(true),
+        ready: () => Promise.resolve(false),
         readyTimeoutMs: 60_000,
       }),
-    );
+      // Before that it would not finish what it had begun before it was killed.
+      ready: (pid) => Promise.resolve(readFileSync(logOf(name), 'utf8').includes(`started ${pid}\n`)),
+    });
   const running = await Promise.all(names.map(start));
   const read = (name: string): readonly BatchName[] => {
     let text = '';
