@@ -8,6 +8,7 @@ import type { Clock, Random } from '#core/ports';
 import { inTransaction, openPool, type Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
 import { type AccountPath, customerMain, customerProvisional, houseIncome, suspense } from '#ledger/contract';
+import { sumMax } from '../../../ledger/liabilities/encoding.ts';
 import {
   bundleLines,
   inclusionProof,
@@ -271,6 +272,17 @@ describe('what must never be published', () => {
         message: expect.stringContaining(accountOf(2)) as unknown,
         details: { account: accountOf(2), asset: ether, units: '-3' },
       });
+    });
+  });
+});
+
+test('a total that needs more than 32 bytes is not published', async () => {
+  await withSpotAccount(sumMax, async (one) => {
+    await expect(
+      takeLiabilitiesSnapshot({ pool: one, signer: ledgerKey, clock, random }),
+    ).rejects.toMatchObject({
+      code: 'LEDGER_LIABILITIES_LEAVES_INVALID',
+      message: `the total of ${ether} does not fit into 32 bytes`,
     });
   });
 });
