@@ -189,5 +189,10 @@ BEGIN
      WHERE t.code = 'adjustment'
        AND NOT (ledger.adjustment_is_approved(t.id, t.kind, d.path, c.path, d.asset, t.amount)
                 AND t.reference = (SELECT j.content FROM ledger.adjustment AS j WHERE j.id = t.id));
+  -- Two people agreed to all of its legs, and a batch is all or nothing.
+  RETURN QUERY
+    SELECT 'adjustment', j.content, 'only a part of its legs was booked'
+      FROM ledger.adjustment AS j LEFT JOIN ledger.transfer_id AS i ON i.id = j.id
+     GROUP BY j.content HAVING count(i.id) NOT IN (0, count(*));
 END $$;
 REVOKE ALL ON FUNCTION ledger.verify, ledger.verify_batches, ledger.verify_totals FROM PUBLIC;

@@ -151,6 +151,21 @@ describe('what was approved is what is booked', () => {
     expect((await adjustments.book(id)).adjustment.booked).toBe(true);
   });
 
+  test('a part of it alone is found, and the rest is booked as it was agreed', async () => {
+    const { id } = await propose();
+    await approvedOnly(id, 'ben');
+    const [first] = adjustment(await adjustments.read(id));
+    if (first?.kind !== 'post') throw new Error('an adjustment posts');
+    const { linked: _linked, ...leg } = first;
+    expect(await statuses([leg])).toEqual(['ok']);
+    expect((await adjustments.read(id)).booked).toBe(false);
+    expect((await ledger.verify()).problems).toEqual([
+      { check: 'adjustment', place: id, problem: 'only a part of its legs was booked' },
+    ]);
+    expect((await adjustments.book(id)).adjustment.booked).toBe(true);
+    expect(await ledger.verify()).toMatchObject({ ok: true });
+  });
+
   test('a proposal is never changed', async () => {
     const { id } = await propose();
     for (const change of ['UPDATE ledger.adjustment SET amount = 6', 'DELETE FROM ledger.adjustment'])
