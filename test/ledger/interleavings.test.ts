@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uuidOf } from '#core/ids';
 import { inTransaction, openPool, type Pool } from '#infra/db';
-import { createLedger, type Ledger } from '#ledger';
+import { createLedger, type Ledger, recompute } from '#ledger';
 import { chainHot, suspense, type TransferCommand, type TransferResult } from '#ledger/contract';
 import { databaseForThisFile } from '../support/database.ts';
 import {
@@ -168,6 +168,7 @@ test('writers that meet in any way are as one after another', { timeout: 180_000
     { numRuns: 40, endOnFailure: true },
   );
   expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
+  expect((await recompute(pool)).problems).toEqual([]);
   expect(await deadlocks()).toEqual(deadlocksBefore);
   // They met: ids, money, holds and chains of one were in the way of another.
   for (const status of ['ok', 'exists', 'conflict', 'insufficient', 'pending-resolved', 'linked-failed'])

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { amount } from '#core/money';
 import { openPool, type Pool, type Queryable } from '#infra/db';
-import { createLedger, type Ledger } from '#ledger';
+import { createLedger, type Ledger, recompute } from '#ledger';
 import { type MoveCommand, type TransferCommand, transferKinds, transferStatuses } from '#ledger/contract';
 import { createAccountIds } from '../../ledger/account-ids.ts';
 import { applyBatch } from '../../ledger/batch-call.ts';
@@ -123,6 +123,7 @@ test('any commands in any batches at any time give the results and balances of t
       await sendBatch(model, fundOf(number));
       await fc.asyncModelRun(() => ({ model, real: run }), commands);
       expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
+      expect((await recompute(pool)).problems).toEqual([]);
     }),
     { numRuns: 60 },
   );

@@ -8,7 +8,7 @@ import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sha256 } from '#core/canonical-json';
 import { openPool, type Pool } from '#infra/db';
-import { createLedger, type Ledger } from '#ledger';
+import { createLedger, type Ledger, recompute } from '#ledger';
 import { chainHot, customerMain, type LedgerProblem } from '#ledger/contract';
 import { readAdjustment } from '../../ledger/adjustments.ts';
 import { databaseForThisFile, superuserOf } from '../support/database.ts';
@@ -134,6 +134,7 @@ beforeAll(async () => {
   superuser = await superuserOf(connectionString);
   await fillLedger();
   expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
+  expect((await recompute(pool)).problems).toEqual([]);
   tables = await readTables();
   accounts = (
     await superuser.query<{ id: number; name: string; asset: string }>(
