@@ -147,6 +147,9 @@ function headLines(heads: Verdict['heads']): string[] {
   ];
 }
 
+/** A person reads the first; --json has all. */
+const problemsShownMax = 100;
+
 function describe(verdict: Verdict): string {
   const { ok, problems, checked, head, heads, recomputed } = verdict;
   const scope =
@@ -155,7 +158,12 @@ function describe(verdict: Verdict): string {
       : `the chain of batches ${checked.fromBatch} to ${checked.toBatch}`;
   return [
     ok ? `true: ${scope}` : `FALSE: ${problems.length} problems in ${scope}`,
-    ...problems.map(({ check, place, problem }) => `  ${check}: ${place}: ${problem}`),
+    ...problems
+      .slice(0, problemsShownMax)
+      .map(({ check, place, problem }) => `  ${check}: ${place}: ${problem}`),
+    ...(problems.length > problemsShownMax
+      ? [`  and ${problems.length - problemsShownMax} more: --json`]
+      : []),
     recomputed === null
       ? 'the database proved itself: whoever owns it can replace the functions that do so (--recompute does without them)'
       : `recomputed here: ${recomputed.transfers} transfers up to batch ${recomputed.batch}, ${recomputed.hash}`,

@@ -227,6 +227,13 @@ describe('verify', () => {
     expect(unproven.text()).toContain('no head signed with this key proves any batch');
   }, 60_000);
 
+  test('recomputed here, down to the hash of the head', async () => {
+    const shown = screen(true);
+    expect(await showLedgerVerification(bench.pool, config(), { recompute: true }, shown.output)).toBe(0);
+    const { head, recomputed } = shown.json() as Record<'head' | 'recomputed', Record<string, string>>;
+    expect(recomputed).toEqual({ batch: head['batch'], transfers: head['transfers'], hash: head['hash'] });
+  });
+
   test('a range of batches only', async () => {
     const shown = screen(true);
     expect(await showLedgerVerification(bench.pool, config(), { from: '1', to: '2' }, shown.output)).toBe(0);
@@ -240,6 +247,7 @@ describe('verify', () => {
     [{ from: '2', to: '1' }, {}],
     [{ from: '1', to: '999999' }, {}],
     [{ from: 'x', to: '1' }, {}],
+    [{ from: '1', to: '1', recompute: true }, {}],
     [{}, { committeeFile: 'committee.json' }],
   ])('%j with %j is no question', async (options, extra) => {
     await expect(
@@ -252,6 +260,18 @@ describe('verify', () => {
     await fill(own);
     await superuser.query("SET session_replication_role = 'replica'"); // no triggers
     await superuser.query('UPDATE ledger.transfer SET amount = 26 WHERE seq = 3');
+    const recomputed = screen();
+    expect(await showLedgerVerification(own, config(), { recompute: true }, recomputed.output)).toBe(1);
+    expect(recomputed.text()).toContain('batch: batch 3: its transfers are not those it was written with');
+    // A person is not told a thousand times.
+    await superuser.query('UPDATE ledger.transfer_id SET seq = seq + 1000');
+    await superuser.query(
+      `INSERT INTO ledger.transfer_id (id, seq) SELECT gen_random_uuid(), n FROM generate_series(1, 200) AS n`,
+    );
+    const many = screen();
+    expect(await showLedgerVerification(own, config(), {}, many.output)).toBe(1);
+    expect(many.lines().length).toBeLessThan(110);
+    expect(many.text()).toMatch(/ {2}and \d+ more: --json/);
     await own.end();
     const url = bench.file('tampered-url');
     writeFileSync(url, tamperedUrl);
