@@ -30,6 +30,11 @@ export const cliErrors = {
     whatToDo:
       'Use one that `ledger.grant_reader` (to read and prove) or `ledger.grant_writer` (also to import and publish) was run for.',
   },
+  CLI_SHOWN_OTHERWISE: {
+    kind: 'invalid',
+    why: 'The api asks a person to sign something else than it shows.',
+    whatToDo: 'Nothing was signed. Sign nothing over this api before you know who or what changed its answers.',
+  },
   CLI_CERTIFICATE_FALSE: {
     kind: 'invalid',
     why: 'A certificate does not prove what it claims; the message lists each check that failed.',

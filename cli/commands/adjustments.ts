@@ -102,7 +102,7 @@ export async function listAdjustments(
   return answer.adjustments.every(isNamed) ? 0 : 1;
 }
 
-/** @throws CLI_CERTIFICATE_FALSE when what is to be signed is not what is shown */
+/** @throws CLI_SHOWN_OTHERWISE when what is to be signed is not what is shown */
 function signatureOf(
   { statement, challenge }: AdjustmentRequest,
   wanted: {
@@ -119,13 +119,13 @@ function signatureOf(
     statement.adjustment === hashOf(wanted.content);
   if (!isShown || own.toString('base64url') !== challenge)
     throw fail(
-      'CLI_CERTIFICATE_FALSE',
+      'CLI_SHOWN_OTHERWISE',
       'the api asks to sign something else than it shows; nothing was signed',
     );
   return { notAfter: statement.notAfter, assertion: assertionBy(passkey, own) };
 }
 
-/** @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's LEDGER_*, POLICY_APPROVAL_REFUSED */
+/** @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's LEDGER_*, POLICY_APPROVAL_REFUSED */
 export async function proposeAdjustment(
   connection: Connection,
   options: { readonly file: string; readonly passkeyFile: string },
@@ -141,7 +141,7 @@ export async function proposeAdjustment(
 
 /**
  * Signs the content that has this id, as `adjustments list` shows it; the id is computed here.
- * @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's LEDGER_ADJUSTMENT_*, POLICY_APPROVAL_REFUSED
+ * @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's LEDGER_ADJUSTMENT_*, POLICY_APPROVAL_REFUSED
  */
 export async function approveAdjustment(
   connection: Connection,
@@ -155,7 +155,7 @@ export async function approveAdjustment(
   });
   const content = request.adjustment;
   if (!isNamed({ ...content, id }))
-    throw fail('CLI_CERTIFICATE_FALSE', `the api shows another adjustment than ${id}; nothing was signed`);
+    throw fail('CLI_SHOWN_OTHERWISE', `the api shows another adjustment than ${id}; nothing was signed`);
   const signature = signatureOf(request, { act: 'approve', content, file: options.passkeyFile });
   const view = await call<AdjustmentView>(connection, 'POST', `${pathOf(id)}/approvals`, {
     approver,

@@ -82,7 +82,7 @@ export async function workOnCase(
 /**
  * Signs for lifting the halt. What is signed is compared with what was asked for and with the challenge, which is computed
  * here.
- * @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's HALT_UNKNOWN, POLICY_APPROVAL_REFUSED
+ * @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's HALT_UNKNOWN, POLICY_APPROVAL_REFUSED
  */
 export async function liftHalt(
   connection: Connection,
@@ -103,7 +103,7 @@ export async function liftHalt(
   const isAsked = statement.scope === scope && statement.reason === reason && statement.approver === approver;
   if (!isAsked || own.toString('base64url') !== challenge)
     throw fail(
-      'CLI_CERTIFICATE_FALSE',
+      'CLI_SHOWN_OTHERWISE',
       'the api asks to sign something else than it shows; nothing was signed',
     );
   const outcome = await call<HaltLiftOutcome>(connection, 'POST', `${path}/lifts`, {

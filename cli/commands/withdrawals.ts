@@ -64,7 +64,7 @@ export async function showWithdrawals(
 /**
  * Signs the statement the api gives with a development passkey and sends it. The challenge is computed here from the
  * statement and compared with the api's: what is shown is what is signed.
- * @throws CLI_FILE_INVALID, CLI_CERTIFICATE_FALSE, and the api's POLICY_APPROVAL_REFUSED, WITHDRAWAL_*
+ * @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's POLICY_APPROVAL_REFUSED, WITHDRAWAL_*
  */
 export async function decide(
   connection: Connection,
@@ -88,7 +88,7 @@ export async function decide(
     about.intentHash !== request.withdrawal.intentHash
   )
     throw fail(
-      'CLI_CERTIFICATE_FALSE',
+      'CLI_SHOWN_OTHERWISE',
       'the api asks to sign something else than it shows; nothing was signed',
     );
   const assertion = assertionBy(passkey, challenge);

@@ -243,7 +243,7 @@ test('the command line signs nothing but what it is shown', async () => {
   for (const id of [view.id, other]) {
     const lied = await run(['approve', id, ...passkey('ben')]);
     expect(lied.code).toBe(1);
-    expect(lied.err).toContain('CLI_CERTIFICATE_FALSE');
+    expect(lied.err).toContain('CLI_SHOWN_OTHERWISE');
   }
   // What is looked up before approving: the small correction under the name of another one.
   app.server.removeAllListeners('request');
