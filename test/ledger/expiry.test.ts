@@ -21,6 +21,8 @@ import {
 const hot = chainHot(walletOf('w'));
 /** Far enough that the clock of the database does not get there. */
 const dayMs = 86_400_000;
+/** For some milliseconds to pass on a busy machine. */
+const soon = { timeout: 10_000 };
 
 let pool: Pool;
 let ledger: Ledger;
@@ -52,7 +54,7 @@ async function available(): Promise<bigint | undefined> {
 async function dueHolds(count: number): Promise<TransferCommand[]> {
   const holds = Array.from({ length: count }, () => pending(main, hot, 1n, { timeoutMs: 1 }));
   expect(new Set(await statuses(...holds))).toEqual(new Set(['ok']));
-  await expect.poll(async () => (await dueExpiries(pool, count)).length).toBe(count);
+  await expect.poll(async () => (await dueExpiries(pool, count)).length, soon).toBe(count);
   return holds;
 }
 
@@ -88,7 +90,7 @@ describe('by the clock of the database', () => {
   test('the journal shows the end of a hold under the reference of its beginning', async () => {
     const hold = pending(main, hot, 1n, { timeoutMs: 1, reference: `hold-${customers}` });
     expect(await statuses(hold)).toEqual(['ok']);
-    await expect.poll(async () => await ledger.expireDue()).toBe(1);
+    await expect.poll(async () => await ledger.expireDue(), soon).toBe(1);
     expect(await ledger.transfersByReference(hold.reference)).toMatchObject([
       { id: hold.id, kind: 'pending', timeoutMs: 1 },
       { kind: 'expire-pending', code: 'hold-expired', pendingId: hold.id, amount: hold.amount, debit: main },
@@ -119,7 +121,7 @@ describe('by the clock of the database', () => {
         .poll(async () => {
           ended += await keeper.expireDue();
           return paid + ended;
-        })
+        }, soon)
         .toBe(holds.length),
     ]);
     expect(await available()).toBe(100n - BigInt(paid));

@@ -15,6 +15,8 @@ import { databaseForThisFile } from '../support/database.ts';
 import { accountOf, ether, freshId, pending, post, postPending, walletOf } from './fixture.ts';
 
 const applicationName = 'test-writer';
+/** For a connection to be made on a busy machine. */
+const soon = { timeout: 10_000 };
 const hot = chainHot(walletOf('w'));
 const alice = customerMain(accountOf('alice'));
 
@@ -80,7 +82,7 @@ async function occupy(by: LedgerWriter): Promise<{ readonly done: Promise<Transf
   const done = by.submit(posts(1));
   // It may be awaited after the test has failed.
   done.catch(() => undefined);
-  await expect.poll(waiting).toHaveLength(1);
+  await expect.poll(waiting, soon).toHaveLength(1);
   return { done };
 }
 const posts = (count: number): TransferCommand[] => Array.from({ length: count }, () => post(hot, alice, 1n));
@@ -133,7 +135,7 @@ describe('what is written together', () => {
     const all = await whileHeadIsHeld(async () => {
       const { done: first } = await occupy(writer);
       const queued = Array.from({ length: 5 }, () => writer.submit(posts(500)));
-      await expect.poll(waiting).toHaveLength(2);
+      await expect.poll(waiting, soon).toHaveLength(2);
       return { done: Promise.all([first, ...queued]) };
     });
     await all.done;
@@ -222,7 +224,7 @@ describe('the outcome is not known', () => {
         code: 'LEDGER_OUTCOME_UNKNOWN',
         kind: 'unavailable',
       });
-      await expect.poll(waiting).toHaveLength(1);
+      await expect.poll(waiting, soon).toHaveLength(1);
       const done = writer.submit(behind);
       const [pid] = await waiting();
       await bystander.query('SELECT pg_terminate_backend($1)', [pid]);
