@@ -33,7 +33,8 @@ export const cliErrors = {
   CLI_SHOWN_OTHERWISE: {
     kind: 'invalid',
     why: 'The api asks a person to sign something else than it shows.',
-    whatToDo: 'Nothing was signed. Sign nothing over this api before you know who or what changed its answers.',
+    whatToDo:
+      'Nothing was signed. Sign nothing over this api before you know who or what changed its answers.',
   },
   CLI_CERTIFICATE_FALSE: {
     kind: 'invalid',
