@@ -187,7 +187,7 @@ BEGIN
       JOIN ledger.account AS d ON d.id = t.debit_account
       JOIN ledger.account AS c ON c.id = t.credit_account
      WHERE t.code = 'adjustment'
-       AND NOT (ledger.adjustment_is_approved(t.id, t.kind, d.path, c.path, d.asset, t.amount)
+       AND NOT (ledger.adjustment_is_approved(t.id, t.kind, d.path, c.path, d.asset, t.amount, t.reference)
                 AND t.reference = (SELECT j.content FROM ledger.adjustment AS j WHERE j.id = t.id));
   -- Two people agreed to all of its legs, and a batch is all or nothing.
   RETURN QUERY

@@ -43,10 +43,11 @@ REVOKE ALL ON ledger.adjustment, ledger.adjustment_approval FROM PUBLIC;
 REVOKE UPDATE, DELETE, TRUNCATE ON ledger.adjustment, ledger.adjustment_approval FROM CURRENT_USER;
 
 CREATE FUNCTION ledger.adjustment_is_approved(
-  p_id uuid, p_kind ledger.transfer_kind, p_debit text, p_credit text, p_asset text, p_amount numeric
+  p_id uuid, p_kind ledger.transfer_kind, p_debit text, p_credit text, p_asset text, p_amount numeric, p_reference text
 ) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp RETURN
   p_kind = 'post' AND EXISTS (
     SELECT FROM ledger.adjustment AS j JOIN ledger.adjustment_approval AS v ON v.adjustment = j.id
      WHERE j.id = p_id AND j.debit = p_debit AND j.credit = p_credit AND j.asset = p_asset AND j.amount = p_amount
+       AND j.content = p_reference
        AND v.person <> j.proposed_by);
 REVOKE ALL ON FUNCTION ledger.adjustment_is_approved FROM PUBLIC;

@@ -359,6 +359,25 @@ describe('in SQL, past the types', () => {
     expect((await call(commandsPerBatchMax)).rows).toEqual([]);
   });
 
+  test('an array that does not begin at 1 or has two dimensions', async () => {
+    // PostgreSQL gives the elements of such an array by other numbers than it counts them.
+    const call = (columns: { accounts?: string; kinds?: string; debits?: string }) =>
+      pool.query(
+        `SELECT * FROM ledger.apply_batch(NULL, NULL, $1, ARRAY[gen_random_uuid(), gen_random_uuid()], $2, $3, '{2,2}', '{1,1}',
+           NULL, NULL, NULL, '{inflow,inflow}', '{x,x}', NULL, NULL, NULL)`,
+        [columns.accounts ?? '{1,2}', columns.kinds ?? '{post,pending}', columns.debits ?? '{1,1}'],
+      );
+    for (const columns of [
+      { kinds: '[0:1]={post,pending}' },
+      { kinds: '{{post,pending}}' },
+      { debits: '[2:3]={1,1}' },
+      { accounts: '[0:2]={1,2,3}' },
+      { accounts: '{{1,2}}' },
+    ])
+      await expect(call(columns), JSON.stringify(columns)).rejects.toMatchObject({ code: 'LG003' });
+    expect((await call({})).rows).toEqual([]);
+  });
+
   test('an account that is listed twice, or none', async () => {
     const call = (accounts: unknown[], reference: unknown[] = ['x']) =>
       pool.query(

@@ -139,6 +139,22 @@ describe('the database and the contract say the same', () => {
     await expect(
       pool.query("SELECT ledger.open_accounts(ARRAY['house:bank'], ARRAY['ledger:gold'])"),
     ).rejects.toMatchObject({ code: 'LG003' });
+    // What SQL would open and the contract cannot read would stay for good: accounts are never removed.
+    const uuid = alice.slice('acc_'.length);
+    for (const path of [
+      'customer:acc_-:main',
+      `customer:acc_${uuid.replaceAll('-', '')}:main`,
+      `customer:acc_${uuid.slice(0, -1)}:spot`,
+      `customer:acc_${uuid.slice(0, 14)}4${uuid.slice(15)}:main`,
+      `chain:hot:wal_${uuid}-`,
+      `suspense:wal_${uuid}0`,
+    ]) {
+      expect(() => accountKind(path), path).toThrow('is not the path');
+      await expect(
+        pool.query("SELECT ledger.open_accounts(ARRAY[$1], ARRAY['ledger:gold'])", [path]),
+        path,
+      ).rejects.toMatchObject({ code: 'LG003' });
+    }
     await expect(
       pool.query(
         "INSERT INTO ledger.balance (account, asset_no, floor, credits_posted) VALUES (999, 1, 'h', 5)",
