@@ -55,6 +55,8 @@ export async function tellLedger(context: DemoContext): Promise<void> {
     step.fact('batches', head.batch);
     step.fact('head', head.hash);
     step.fact('head kept by', heads.proven?.keepers ?? []);
-    step.say('balances, sums, holds, register of accounts and hash chain recomputed from the journal: all true');
+    step.say(
+      'balances, sums, holds, register of accounts and hash chain recomputed from the journal: all true',
+    );
   });
 }
