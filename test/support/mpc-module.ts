@@ -68,11 +68,19 @@ export class BareParty {
     return new Uint8Array(this.memory.buffer).slice();
   }
 
-  /** Steps from an earlier state and puts the party back as it is now. After a trap there is nothing to put back. */
-  attempt(state: Uint8Array, inbox: readonly IncomingMessage[]): CallOutcome {
+  /**
+   * Steps from an earlier state, through `later` rounds as long as none is refused, and puts the party back as it is now. After
+   * a trap there is nothing to put back.
+   */
+  attempt(
+    state: Uint8Array,
+    inbox: readonly IncomingMessage[],
+    later: readonly (readonly IncomingMessage[])[] = [],
+  ): CallOutcome {
     const now = this.snapshot();
     this.#restore(state);
-    const outcome = this.step(inbox);
+    let outcome = this.step(inbox);
+    for (const next of later) if (outcome.ok) outcome = this.step(next);
     if (this.instance.alive) this.#restore(now);
     return outcome;
   }
