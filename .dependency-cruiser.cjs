@@ -48,6 +48,29 @@ const forbidden = [
     to: { path: '^chains/' },
   },
   {
+    name: 'matching-engine-is-pure',
+    comment: 'time, randomness and I/O come in as commands',
+    severity: 'error',
+    from: { path: '^matching/(engine|reference)/' },
+    to: { dependencyTypes: builtin },
+  },
+  {
+    name: 'matching-engine-imports-core',
+    severity: 'error',
+    from: { path: '^matching/(engine|reference)/' },
+    to: { path: [`^${modules}/`], pathNot: ['^matching/[^/]+\\.ts$', '^matching/($1)/'] },
+  },
+  {
+    name: 'matching-imports-core-infra-contracts',
+    severity: 'error',
+    from: { path: '^matching/' },
+    to: {
+      path: '^(ledger|policies|chains|custody|workflows|api|cli|simulators)/',
+      pathNot: contractFile,
+      dependencyTypesNot: ['type-only'],
+    },
+  },
+  {
     name: 'chains-import-core-infra-contracts',
     severity: 'error',
     from: { path: '^chains/' },

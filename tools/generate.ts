@@ -11,6 +11,7 @@ import { coreErrors, type ErrorCatalogue } from '#core/errors';
 import { custodyErrors } from '#custody/protocol';
 import { openPool } from '#infra/db';
 import { ledgerErrors } from '#ledger/contract';
+import { matchingErrors } from '#matching/contract';
 import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
 import { workflowErrors } from '#workflows/contract';
@@ -25,6 +26,7 @@ const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
   ['core', coreErrors],
   ['infra', infraErrors],
   ['ledger', ledgerErrors],
+  ['matching', matchingErrors],
   ['policies', policyErrors],
   ['chains', chainErrors],
   ['custody', custodyErrors],

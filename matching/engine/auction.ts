@@ -1,0 +1,124 @@
+/** The end of a call auction: one price at which the most can be traded, and the trades at it. */
+import { type Core, doneNumber, type Market } from './core.ts';
+import type { Ladder } from './ladder.ts';
+import { tellTrade } from './match.ts';
+import { none, orderFloat, orderInt } from './orders.ts';
+import { type Party, settle } from './settle.ts';
+import { floatAt, intAt } from './words.ts';
+
+const buyer: Party = { account: 0, ppm: 0, fee: 0 };
+const seller: Party = { account: 0, ppm: 0, fee: 0 };
+
+interface Candidate {
+  readonly level: number;
+  /** Sums over many orders may leave the integers a number holds exactly. */
+  readonly volume: bigint;
+  /** Buys less sells. */
+  readonly surplus: bigint;
+}
+
+/** Of all orders of a level, hidden lots included. */
+function lotsAt({ orders }: Core, ladder: Ladder, level: number): bigint {
+  let lots = 0n;
+  for (let slot = intAt(ladder.head, level); slot !== none; slot = orders.int(slot, orderInt.next))
+    lots += BigInt(orders.float(slot, orderFloat.rest));
+  return lots;
+}
+
+/** Executable volume at each tick from the best ask to the best bid. */
+function candidates(core: Core, market: Market): Candidate[] {
+  const { bids, asks } = market;
+  const low = asks.best;
+  const high = bids.best;
+  let buys = 0n;
+  for (let level = high; level !== none && level >= low; level = bids.after(level))
+    buys += lotsAt(core, bids, level);
+  let sells = 0n;
+  const found: Candidate[] = [];
+  for (let level = low; level <= high; level++) {
+    sells += lotsAt(core, asks, level);
+    found.push({ level, volume: lesserOf(buys, sells), surplus: buys - sells });
+    buys -= lotsAt(core, bids, level);
+  }
+  return found;
+}
+
+// Math.min and Math.max take no bigint.
+function lesserOf(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+function largerOf(a: bigint, b: bigint): bigint {
+  return a < b ? b : a;
+}
+const sizeOf = ({ surplus }: Candidate): bigint => (surplus < 0n ? -surplus : surplus);
+
+/** The tick of the uniform price, from the ladder's lowest; `undefined`: nothing crosses. */
+function uniformLevel(core: Core, market: Market): number | undefined {
+  const { bids, asks, config } = market;
+  if (bids.best === none || asks.best === none || bids.best < asks.best) return undefined;
+  const all = candidates(core, market);
+  const volume = all.reduce((most, each) => largerOf(most, each.volume), 0n);
+  const fullest = all.filter((each) => each.volume === volume);
+  const [first] = fullest;
+  if (first === undefined) return undefined;
+  const surplus = fullest.reduce((least, each) => lesserOf(least, sizeOf(each)), sizeOf(first));
+  const left = fullest.filter((each) => sizeOf(each) === surplus);
+  if (left.every((each) => each.surplus > 0n)) return left.at(-1)?.level;
+  if (left.every((each) => each.surplus < 0n)) return left[0]?.level;
+  const reference =
+    market.lastPrice === 0 ? Math.floor((market.bandLow + market.bandHigh) / 2) : market.lastPrice;
+  const distance = ({ level }: Candidate): number => Math.abs(level + config.minPrice - reference);
+  // Candidates ascend, so of two as near the lower one stays.
+  return left.reduce((nearest, each) => (distance(each) < distance(nearest) ? each : nearest)).level;
+}
+
+function reduce({ orders }: Core, slot: number, lots: number): void {
+  const rest = orders.float(slot, orderFloat.rest) - lots;
+  const display = floatAt(orders.display, slot);
+  orders.setFloat(slot, orderFloat.rest, rest);
+  orders.setFloat(slot, orderFloat.filled, orders.float(slot, orderFloat.filled) + lots);
+  orders.setFloat(slot, orderFloat.visible, display > 0 && display < rest ? display : rest);
+}
+
+function leaveIfEmpty(core: Core, market: Market, slot: number): void {
+  if (core.orders.float(slot, orderFloat.rest) > 0) return;
+  core.unlink(market, slot);
+  core.forget(slot, true);
+}
+
+function trade(core: Core, market: Market, buySlot: number, sellSlot: number, price: number): void {
+  const { orders, feeTier } = core;
+  const { tickUnits, lotUnits, fees } = market.config;
+  const lots = Math.min(orders.float(buySlot, orderFloat.rest), orders.float(sellSlot, orderFloat.rest));
+  buyer.account = orders.int(buySlot, orderInt.account);
+  seller.account = orders.int(sellSlot, orderInt.account);
+  buyer.ppm = fees[feeTier[buyer.account] as number]?.makerPpm ?? 0;
+  seller.ppm = fees[feeTier[seller.account] as number]?.makerPpm ?? 0;
+  const held = orders.int(buySlot, orderInt.price) * lots * tickUnits;
+  settle(core, market, buyer, seller, price * lots * tickUnits, lots * lotUnits, held);
+  reduce(core, buySlot, lots);
+  reduce(core, sellSlot, lots);
+  market.lastPrice = price;
+  tellTrade(core, market, buySlot, sellSlot, price, lots, buyer.fee, seller.fee, true);
+  leaveIfEmpty(core, market, buySlot);
+  leaveIfEmpty(core, market, sellSlot);
+}
+
+/** Trades all that crosses at one price. Orders cancelled as self-trades may leave a cross behind: then once more. */
+export function uncross(core: Core, market: Market): void {
+  for (let level = uniformLevel(core, market); level !== undefined; level = uniformLevel(core, market))
+    uncrossAt(core, market, level);
+}
+
+function uncrossAt(core: Core, market: Market, level: number): void {
+  const { bids, asks, config } = market;
+  const { orders } = core;
+  while (bids.best >= level && asks.best !== none && asks.best <= level) {
+    const buySlot = intAt(bids.head, bids.best);
+    const sellSlot = intAt(asks.head, asks.best);
+    if (orders.int(buySlot, orderInt.account) === orders.int(sellSlot, orderInt.account)) {
+      const isBuyNewer = orders.float(buySlot, orderFloat.id) > orders.float(sellSlot, orderFloat.id);
+      core.drop(market, isBuyNewer ? buySlot : sellSlot, doneNumber['self-trade']);
+    } else trade(core, market, buySlot, sellSlot, level + config.minPrice);
+  }
+}

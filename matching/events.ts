@@ -1,0 +1,325 @@
+/**
+ * Events, as documents and as 96 bytes.
+ *
+ * | float64 word | holds |
+ * |---|---|
+ * | 0 | sequence number of the command |
+ * | 1 | order id; of a trade or decrement the taker's; of credited the position |
+ * | 2 | of a trade or decrement the maker's order id; of accepted the client order id as uint64 |
+ * | 3 | lots traded or taken off; of other order events the rest; of credited and debited the units as int64; of cancelled-all the number |
+ * | 4 | trade: fee of the taker; accepted: budget; rested: visible lots |
+ * | 5 | trade: fee of the maker |
+ * | 6 | trade, decremented: rest of the taker |
+ * | 7 | trade, decremented: rest of the maker, hidden lots included |
+ *
+ * | int32 word | holds |
+ * |---|---|
+ * | 16 | kind: 8 bits; index within the command: 24 bits |
+ * | 17 | market, of credited and debited the asset; -1: none |
+ * | 18 | account, of a trade or decrement the taker's; -1: none |
+ * | 19 | trade, decremented: the maker's account; else -1 |
+ * | 20 | price, ticks; low of a band; trigger of waiting and triggered; fee tier |
+ * | 21 | detail: see `detailBits` |
+ * | 22 | high of a band; trigger price of accepted |
+ * | 23 | 0 |
+ *
+ * What a kind does not have is 0 (or -1 where said), so that the hash over all words is defined.
+ */
+import {
+  type DoneReason,
+  doneReasons,
+  eventKinds,
+  type MarketState,
+  marketStates,
+  type OrderType,
+  orderTypes,
+  type RejectReason,
+  rejectReasons,
+  type Side,
+  sides,
+} from './vocabulary.ts';
+
+export const eventBytes = 96;
+export const eventFloat64 = {
+  seq: 0,
+  order: 1,
+  maker: 2,
+  lots: 3,
+  feeTaker: 4,
+  feeMaker: 5,
+  restTaker: 6,
+  restMaker: 7,
+} as const;
+export const eventInt32 = {
+  head: 16,
+  market: 17,
+  account: 18,
+  makerAccount: 19,
+  price: 20,
+  detail: 21,
+  high: 22,
+} as const;
+/** Where what stands in the detail: a reason or market state in the lowest 8 bits, then side and type of the order (the taker's), then flags. */
+export const detailBits = { reason: 0, side: 8, type: 9, flags: 12 } as const;
+export const eventFlags = {
+  /** amended: the order kept its place. */
+  priorityKept: 1,
+  /** trade: at the uniform price of an auction; the taker is the buyer. */
+  auction: 2,
+  /** account-set. */
+  blocked: 4,
+} as const;
+
+interface Of {
+  readonly seq: number;
+  /** 0, 1, 2 ... within the command. */
+  readonly index: number;
+}
+interface OfOrder extends Of {
+  readonly order: number;
+  readonly account: number;
+  readonly market: number;
+  readonly side: Side;
+}
+export type EngineEvent =
+  | (Of & {
+      readonly kind: 'rejected';
+      readonly account: number;
+      readonly market: number;
+      readonly reason: RejectReason;
+    })
+  | (Of & { readonly kind: 'account-opened'; readonly account: number })
+  | (Of & {
+      readonly kind: 'credited';
+      readonly account: number;
+      readonly asset: number;
+      readonly units: bigint;
+      readonly position: number;
+    })
+  | (Of & {
+      readonly kind: 'debited';
+      readonly account: number;
+      readonly asset: number;
+      readonly units: bigint;
+    })
+  | (Of & {
+      readonly kind: 'account-set';
+      readonly account: number;
+      readonly blocked: boolean;
+      readonly feeTier: number;
+    })
+  | (Of & { readonly kind: 'market-set'; readonly market: number; readonly state: MarketState })
+  | (Of & { readonly kind: 'band-set'; readonly market: number; readonly low: number; readonly high: number })
+  | (OfOrder & {
+      readonly kind: 'accepted';
+      readonly type: OrderType;
+      readonly price: number;
+      readonly triggerPrice: number;
+      readonly lots: number;
+      readonly budget: number;
+      readonly clientOrderId: bigint;
+    })
+  | (Of & {
+      readonly kind: 'trade';
+      readonly market: number;
+      readonly price: number;
+      readonly lots: number;
+      /** Of the taker. */
+      readonly side: Side;
+      readonly auction: boolean;
+      readonly taker: {
+        readonly order: number;
+        readonly account: number;
+        readonly fee: number;
+        readonly rest: number;
+      };
+      readonly maker: {
+        readonly order: number;
+        readonly account: number;
+        readonly fee: number;
+        readonly rest: number;
+      };
+    })
+  | (OfOrder & {
+      readonly kind: 'rested';
+      readonly price: number;
+      readonly rest: number;
+      readonly visible: number;
+    })
+  | (OfOrder & {
+      readonly kind: 'amended';
+      readonly price: number;
+      readonly rest: number;
+      readonly priorityKept: boolean;
+    })
+  | (Of & {
+      readonly kind: 'decremented';
+      readonly market: number;
+      readonly price: number;
+      readonly lots: number;
+      readonly side: Side;
+      readonly taker: { readonly order: number; readonly account: number; readonly rest: number };
+      readonly maker: { readonly order: number; readonly account: number; readonly rest: number };
+    })
+  | (OfOrder & { readonly kind: 'waiting'; readonly triggerPrice: number; readonly rest: number })
+  | (OfOrder & { readonly kind: 'triggered'; readonly triggerPrice: number; readonly rest: number })
+  | (OfOrder & { readonly kind: 'done'; readonly reason: DoneReason; readonly rest: number })
+  | (Of & {
+      readonly kind: 'cancelled-all';
+      readonly account: number;
+      readonly market: number;
+      readonly count: number;
+    });
+
+/** Slots of events over one buffer. */
+export interface EventSlots {
+  readonly float64: Float64Array;
+  readonly int32: Int32Array;
+  readonly bigInt64: BigInt64Array;
+}
+export function eventSlots(buffer: ArrayBufferLike): EventSlots {
+  return {
+    float64: new Float64Array(buffer),
+    int32: new Int32Array(buffer),
+    bigInt64: new BigInt64Array(buffer),
+  };
+}
+
+const word = <T>(words: readonly T[], at: number): T => {
+  const found = words[at];
+  if (found === undefined) throw new RangeError(`word ${at} of ${words.length}`);
+  return found;
+};
+
+/** The words of the event in slot `at`, by name. */
+function wordsOf(slots: EventSlots, at: number) {
+  const detail = slots.int32[at * 24 + eventInt32.detail] ?? 0;
+  return {
+    float: (name: keyof typeof eventFloat64): number => slots.float64[at * 12 + eventFloat64[name]] ?? 0,
+    int: (name: keyof typeof eventInt32): number => slots.int32[at * 24 + eventInt32[name]] ?? 0,
+    big: (name: keyof typeof eventFloat64): bigint => slots.bigInt64[at * 12 + eventFloat64[name]] ?? 0n,
+    reason: (detail >>> detailBits.reason) & 0xff,
+    side: word(sides, (detail >>> detailBits.side) & 1),
+    type: word(orderTypes, (detail >>> detailBits.type) & 7),
+    has: (flag: keyof typeof eventFlags): boolean => ((detail >>> detailBits.flags) & eventFlags[flag]) !== 0,
+  };
+}
+type Words = ReturnType<typeof wordsOf>;
+
+/** Two orders met. */
+function readMeeting(words: Words, base: Of, kind: 'trade' | 'decremented'): EngineEvent {
+  const { float, int, side, has } = words;
+  const met = { ...base, market: int('market'), price: int('price'), lots: float('lots'), side };
+  const taker = { order: float('order'), account: int('account'), rest: float('restTaker') };
+  const maker = { order: float('maker'), account: int('makerAccount'), rest: float('restMaker') };
+  if (kind === 'decremented') return { ...met, kind, taker, maker };
+  return {
+    ...met,
+    kind,
+    auction: has('auction'),
+    taker: { ...taker, fee: float('feeTaker') },
+    maker: { ...maker, fee: float('feeMaker') },
+  };
+}
+
+type OrderEventKind = 'accepted' | 'rested' | 'amended' | 'waiting' | 'triggered' | 'done';
+
+/** What became of one order. */
+function readOrderEvent(words: Words, base: Of, kind: OrderEventKind): EngineEvent {
+  const { float, int, big, side, has, reason, type } = words;
+  const of = { ...base, order: float('order'), account: int('account'), market: int('market'), side };
+  const price = int('price');
+  const rest = float('lots');
+  switch (kind) {
+    case 'accepted':
+      return {
+        ...of,
+        kind,
+        type,
+        price,
+        triggerPrice: int('high'),
+        lots: rest,
+        budget: float('feeTaker'),
+        clientOrderId: BigInt.asUintN(64, big('maker')),
+      };
+    case 'rested':
+      return { ...of, kind, price, rest, visible: float('feeTaker') };
+    case 'amended':
+      return { ...of, kind, price, rest, priorityKept: has('priorityKept') };
+    case 'waiting':
+    case 'triggered':
+      return { ...of, kind, triggerPrice: price, rest };
+    case 'done':
+      return { ...of, kind, reason: word(doneReasons, reason), rest };
+  }
+}
+
+/** The event in slot `at`. For people, tests and gateways; the hot path writes words. */
+export function readEvent(slots: EventSlots, at: number): EngineEvent {
+  const words = wordsOf(slots, at);
+  const { float, int, big, reason, has } = words;
+  const base = { seq: float('seq'), index: int('head') >>> 8 };
+  const account = int('account');
+  const market = int('market');
+  const kind = word(eventKinds, int('head') & 0xff);
+  switch (kind) {
+    case 'rejected':
+      return { ...base, kind, account, market, reason: word(rejectReasons, reason) };
+    case 'account-opened':
+      return { ...base, kind, account };
+    case 'credited':
+      return { ...base, kind, account, asset: market, units: big('lots'), position: float('order') };
+    case 'debited':
+      return { ...base, kind, account, asset: market, units: big('lots') };
+    case 'account-set':
+      return { ...base, kind, account, blocked: has('blocked'), feeTier: int('price') };
+    case 'market-set':
+      return { ...base, kind, market, state: word(marketStates, reason) };
+    case 'band-set':
+      return { ...base, kind, market, low: int('price'), high: int('high') };
+    case 'trade':
+    case 'decremented':
+      return readMeeting(words, base, kind);
+    case 'accepted':
+    case 'rested':
+    case 'amended':
+    case 'waiting':
+    case 'triggered':
+    case 'done':
+      return readOrderEvent(words, base, kind);
+    case 'cancelled-all':
+      return { ...base, kind, account, market, count: float('lots') };
+  }
+}
+
+/** Of the rolling hash: four lanes of 32 bits, so that a processor works on all of them at once. */
+export const initialLanes: readonly number[] = [0x5374726f, 0x6e67726f, 0x6f6d2f65, 0x6e67696e];
+/** From MurmurHash3 (Appleby, public domain), one constant per lane. Not cryptographic: it finds accidents, not attackers. */
+const mixes = { a: 0xcc9e2d51, b: 0x1b873593, c: 0xab0e9789, d: 0x38b34ae5 } as const;
+const eventWords = eventBytes / 4;
+
+/** Mixes the event in slot `at` into the lanes. */
+export function mixEvent(lanes: Int32Array, int32: Int32Array, at: number): void {
+  let a = lanes[0] as number;
+  let b = lanes[1] as number;
+  let c = lanes[2] as number;
+  let d = lanes[3] as number;
+  const end = (at + 1) * eventWords;
+  for (let i = at * eventWords; i < end; i += 4) {
+    a = Math.imul(a ^ (int32[i] as number), mixes.a);
+    b = Math.imul(b ^ (int32[i + 1] as number), mixes.b);
+    c = Math.imul(c ^ (int32[i + 2] as number), mixes.c);
+    d = Math.imul(d ^ (int32[i + 3] as number), mixes.d);
+    a = (a << 15) | (a >>> 17);
+    b = (b << 16) | (b >>> 16);
+    c = (c << 17) | (c >>> 15);
+    d = (d << 18) | (d >>> 14);
+  }
+  // Lanes meet once per event, so that a word changes all of them.
+  lanes[0] = a + b;
+  lanes[1] = b + c;
+  lanes[2] = c + d;
+  lanes[3] = d ^ a;
+}
+export const hashText = (lanes: Int32Array): string =>
+  [...lanes].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
