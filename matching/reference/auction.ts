@@ -30,7 +30,7 @@ interface Candidate {
   readonly surplus: bigint;
 }
 
-export function uniformPrice(market: Market): number | undefined {
+function uniformPrice(market: Market): number | undefined {
   const bid = bestOf(market, 'buy');
   const ask = bestOf(market, 'sell');
   if (bid === undefined || ask === undefined || bid < ask) return undefined;

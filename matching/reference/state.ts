@@ -142,14 +142,14 @@ export const ofOrder = ({ id, account, market, side }: Order) => ({ order: id, a
 export const oppositeOf = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
 
 /** Whether `side` would rather have price `a` than price `b` on its own side of the book. */
-export const isBetter = (side: Side, a: number, b: number): boolean => (side === 'buy' ? a > b : a < b);
+const isBetter = (side: Side, a: number, b: number): boolean => (side === 'buy' ? a > b : a < b);
 
 /** Whether an order with this limit takes from the other side at `price`. */
 export const reaches = (side: Side, limit: number, price: number): boolean =>
   side === 'buy' ? price <= limit : price >= limit;
 
 /** Behind every order of the same or a better price. */
-export function enqueue(market: Market, order: Order): void {
+function enqueue(market: Market, order: Order): void {
   const queue = market.book[order.side];
   const behind = queue.findIndex(({ price }) => isBetter(order.side, order.price, price));
   if (behind === -1) queue.push(order);
