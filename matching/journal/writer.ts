@@ -1,0 +1,157 @@
+/**
+ * Appends commands to the journal in groups: one frame, one fdatasync, then the look whether this epoch is still the
+ * greatest, and only then the news that they are durable. What comes while a flush runs goes into the next frame; there is
+ * no timer.
+ */
+import path from 'node:path';
+import { errorsOf, isStrongroomError, messageOf } from '#core/errors';
+import { commandBytes } from '../commands.ts';
+import { matchingErrors } from '../errors.ts';
+import { assertUnfenced } from './epochs.ts';
+import type { AppendFile, Files } from './files.ts';
+import {
+  commandsAtOf,
+  frameBytesMax,
+  frameCommandsMax,
+  type SegmentEnd,
+  type StateHash,
+  sealFrame,
+  segmentHeaderBytes,
+} from './format.ts';
+import type { JournalEnd } from './reader.ts';
+import { createSegment } from './segments.ts';
+
+const fail = errorsOf(matchingErrors);
+
+/** What the journal writes, and whom it tells. */
+export interface JournalSource {
+  /** Commands that have not been taken yet. */
+  readonly waiting: () => number;
+  /** Copies the `count` oldest of them. */
+  readonly take: (target: Uint8Array, count: number) => void;
+  /** Of a command that is durable, to be recorded once; the newest there is. */
+  readonly takeStateHash: () => StateHash | undefined;
+  /** May be told to the world. */
+  readonly onDurable: (throughSeq: number) => void;
+  /** Once; nothing is written and nothing becomes durable any more. */
+  readonly onFailed: (error: Error) => void;
+}
+export interface JournalOptions {
+  readonly files: Files;
+  readonly folder: string;
+  readonly configHash: Uint8Array;
+  /** Claimed by this process. */
+  readonly epoch: number;
+  /** Commands between two recorded state hashes. */
+  readonly hashEvery: number;
+  /** A segment is closed before it would grow beyond. */
+  readonly segmentBytes: number;
+}
+
+export class JournalWriter {
+  readonly #options: JournalOptions;
+  readonly #source: JournalSource;
+  readonly #frame = new Uint8Array(frameBytesMax);
+  #file: AppendFile;
+  #end: SegmentEnd;
+  #nextSeq: number;
+  #running: Promise<void> | undefined;
+  #ended = false;
+
+  private constructor(options: JournalOptions, source: JournalSource, file: AppendFile, end: SegmentEnd) {
+    this.#options = options;
+    this.#source = source;
+    this.#file = file;
+    this.#end = end;
+    this.#nextSeq = end.firstSeq;
+  }
+
+  /** Begins a segment of the claimed epoch where the journal ends. @throws MATCHING_FENCED, MATCHING_JOURNAL_WRITE_FAILED */
+  static async begin(options: JournalOptions, at: JournalEnd, source: JournalSource): Promise<JournalWriter> {
+    const { name, end } = created(options, at.nextSeq, at.end);
+    assertUnfenced(options.files, options.folder, options.epoch);
+    const file = await options.files.openToAppend(path.join(options.folder, name));
+    return new JournalWriter(options, source, file, end);
+  }
+
+  /** There is something to take. */
+  wake(): void {
+    if (this.#ended || this.#running !== undefined) return;
+    this.#running = this.#run();
+  }
+
+  /** Writes what waits, then closes. */
+  async close(): Promise<void> {
+    this.wake();
+    await this.#running;
+    await this.abandon();
+  }
+
+  /** Closes without writing what waits. */
+  async abandon(): Promise<void> {
+    this.#ended = true;
+    await this.#running;
+    await this.#file.close();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // What is submitted in one turn of the event loop shares a frame.
+      await Promise.resolve();
+      while (!this.#ended) {
+        const count = Math.min(this.#source.waiting(), frameCommandsMax);
+        const stateHash = this.#source.takeStateHash();
+        if (count === 0 && stateHash === undefined) break;
+        await this.#commit(count, stateHash);
+      }
+    } catch (error) {
+      this.#ended = true;
+      this.#source.onFailed(writeFailure(error));
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #commit(count: number, stateHash: StateHash | undefined): Promise<void> {
+    const { files, folder, epoch, segmentBytes } = this.#options;
+    const commandsAt = commandsAtOf(stateHash);
+    const bytes = commandsAt + count * commandBytes;
+    if (this.#end.endBytes + bytes > segmentBytes && this.#end.endBytes > segmentHeaderBytes)
+      await this.#rotate();
+    this.#source.take(this.#frame.subarray(commandsAt, bytes), count);
+    const content = { epoch, firstSeq: this.#nextSeq, commands: count, stateHash };
+    const { chain } = sealFrame(this.#frame, content, this.#end.chain);
+    await this.#file.write(this.#frame.subarray(0, bytes), this.#end.endBytes);
+    await this.#file.datasync();
+    // In this order: whoever claims the next epoch reads the journal after its claim. No claim now means that its reading
+    // comes later than the flush above, so it finds this frame, and what is acknowledged from it is never lost. If there is
+    // a claim, the new owner may have read the journal before the frame was there; so nothing of it is acknowledged.
+    assertUnfenced(files, folder, epoch);
+    this.#end = { ...this.#end, endBytes: this.#end.endBytes + bytes, chain };
+    this.#nextSeq += count;
+    this.#source.onDurable(this.#nextSeq - 1);
+  }
+
+  async #rotate(): Promise<void> {
+    await this.#file.close();
+    const { name, end } = created(this.#options, this.#nextSeq, this.#end);
+    this.#file = await this.#options.files.openToAppend(path.join(this.#options.folder, name));
+    this.#end = end;
+  }
+}
+
+function created(options: JournalOptions, firstSeq: number, previous: SegmentEnd | undefined) {
+  const { files, folder, configHash, epoch, hashEvery } = options;
+  return createSegment(files, folder, { firstSeq, previous, configHash, epoch, hashEvery });
+}
+
+/** Ours as they are, the system's as MATCHING_JOURNAL_WRITE_FAILED. */
+export function writeFailure(error: unknown): Error {
+  if (isStrongroomError(error)) return error;
+  return fail(
+    'MATCHING_JOURNAL_WRITE_FAILED',
+    `the journal could not be written: ${messageOf(error)}`,
+    {},
+    error,
+  );
+}

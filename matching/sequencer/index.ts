@@ -1,0 +1,5 @@
+/** The one order of commands: queue, journal, engine, publication. */
+export type { EngineState } from './engine-thread.ts';
+export type { SequencerLimits } from './limits.ts';
+export { openSequencer } from './open.ts';
+export type { EventsListener, Sequencer, SequencerNotice, SequencerOptions } from './types.ts';

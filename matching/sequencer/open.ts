@@ -1,0 +1,97 @@
+/** From an engine's thread that follows the journal to a sequencer that serves. */
+import { randomUUID } from 'node:crypto';
+import {
+  claimEpoch,
+  configHashOf,
+  type Files,
+  JournalWriter,
+  nodeFiles,
+  writeFailure,
+} from '../journal/index.ts';
+import { parseSequencerLimits, type SequencerLimits } from './limits.ts';
+import { RunningSequencer } from './sequencer.ts';
+import { EngineThread } from './thread.ts';
+import type { Sequencer, SequencerOptions } from './types.ts';
+
+export interface TakeOverTimes {
+  /** From the call until the old primary can acknowledge nothing more, until the journal was read, until we serve. */
+  readonly fencedMs: number;
+  readonly recoveredMs: number;
+  readonly servingMs: number;
+}
+export interface TakenOver {
+  readonly sequencer: Sequencer;
+  readonly times: TakeOverTimes;
+}
+
+/**
+ * Claims the next epoch, durably; reads the journal to its end; begins a segment of the new epoch there.
+ *
+ * Why nothing that was acknowledged is lost: the old primary acknowledges a frame only after fdatasync of it has returned
+ * and then a look has shown no claim. So a frame it acknowledges was on the disk before the claim was; the reading comes
+ * after the claim, so it finds that frame, and the new segment goes on behind it. What the old primary writes later, its
+ * look refuses; such frames stand behind the point the new segment's header names, and no reader goes there.
+ * @throws MATCHING_EPOCH_TAKEN, and what recovery finds wrong; the thread is ended then
+ */
+export async function serveWith(
+  thread: EngineThread,
+  options: SequencerOptions,
+  limits: SequencerLimits,
+): Promise<TakenOver> {
+  const { folder, config, files = nodeFiles } = options;
+  try {
+    const begun = performance.now();
+    const epoch = claimEpoch(files, folder, randomUUID());
+    const fencedMs = performance.now() - begun;
+    const recovered = await thread.finish(epoch);
+    const recoveredMs = performance.now() - begun;
+    const configHash = configHashOf(config);
+    const { hashEvery, segmentBytes } = limits;
+    const sequencer = await RunningSequencer.start({
+      options,
+      limits,
+      files,
+      configHash,
+      epoch,
+      thread,
+      recovered,
+      beginJournal: async (source) =>
+        await JournalWriter.begin(
+          { files, folder, configHash, epoch, hashEvery, segmentBytes },
+          recovered,
+          source,
+        ),
+    });
+    return { sequencer, times: { fencedMs, recoveredMs, servingMs: performance.now() - begun } };
+  } catch (error) {
+    await thread.terminate();
+    throw writeFailure(error);
+  }
+}
+
+/** A folder of one's own, and limits with their defaults. */
+export function prepared(options: SequencerOptions): {
+  readonly limits: SequencerLimits;
+  readonly files: Files;
+} {
+  const { folder, files = nodeFiles } = options;
+  files.makeFolder(folder);
+  return { limits: parseSequencerLimits(options.limits ?? {}), files };
+}
+
+/**
+ * Recovers what the folder holds and serves; a primary that still runs is fenced by it.
+ * @throws MATCHING_EPOCH_TAKEN; MATCHING_JOURNAL_DAMAGED, MATCHING_JOURNAL_GAP, MATCHING_REPLAY_DIVERGED; other format,
+ * semantics or configuration
+ */
+export async function openSequencer(options: SequencerOptions): Promise<Sequencer> {
+  const { limits } = prepared(options);
+  const thread = new EngineThread(
+    { ...options, limits },
+    (news) => {
+      if (news.kind === 'notice') options.onNotice?.(news.notice);
+    },
+    () => undefined,
+  );
+  return (await serveWith(thread, options, limits)).sequencer;
+}
