@@ -1,6 +1,6 @@
 /**
  * The operator's command line. It can do nothing that the API cannot, apart from `ledger`, which works on PostgreSQL itself
- * with the rights of the database user it is given; `certificate verify` and `address verify` work offline.
+ * with the rights of the database user it is given; `certificate verify`, `address verify` and `engine run` work offline.
  */
 import { Command } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';
@@ -15,6 +15,7 @@ import { liftHalt, showCase, showCases, workOnCase } from './commands/cases.ts';
 import { saveCertificate, showAddressVerification, showVerification } from './commands/proofs.ts';
 import { showReconciliation } from './commands/reconciliation.ts';
 import { decide, showWithdrawals } from './commands/withdrawals.ts';
+import { registerEngine } from './engine.ts';
 import { registerLedger } from './ledger.ts';
 import { createOutput, describeError, type Output } from './output.ts';
 
@@ -196,6 +197,7 @@ program
   );
 
 registerLedger(program);
+registerEngine(program);
 
 try {
   await program.parseAsync();

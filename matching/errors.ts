@@ -17,6 +17,12 @@ export const matchingErrors = {
     why: 'The ring of events has no room for what a command may cause, because nobody has drained it.',
     whatToDo: 'Drain events after each portion of commands.',
   },
+  MATCHING_CSV_INVALID: {
+    kind: 'invalid',
+    why: 'A file of commands has a line that is no command: a cell that is missing, of another form, or of a field its kind does not have.',
+    whatToDo:
+      'Correct the line and column the message names; docs/operations/engine-csv.md describes the columns.',
+  },
   MATCHING_SNAPSHOT_INVALID: {
     kind: 'invalid',
     why: 'A snapshot is damaged, was made with another configuration, or under another version of the semantics.',

@@ -1,8 +1,8 @@
 /** `ledger import`, `ledger export` and `ledger events`: files and streams of any length, in memory of one portion. */
-import { createReadStream, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { errorsOf, messageOf } from '#core/errors';
+import { errorsOf } from '#core/errors';
 import type { Pool } from '#infra/db';
 import {
   createLedger,
@@ -20,6 +20,7 @@ import {
 } from '#ledger';
 import type { AccountRef } from '#ledger/contract';
 import { cliErrors } from '../contract.ts';
+import { readChunks } from '../file-chunks.ts';
 import { fileModes, writeNewFile } from '../new-file.ts';
 import type { Output } from '../output.ts';
 
@@ -65,15 +66,6 @@ function summarized({ ok, exists, failed, stopped }: ImportSummary): string {
   return `${ok} imported, ${exists} were there before, ${failed} not imported${end}`;
 }
 
-/** @throws CLI_FILE_INVALID */
-async function* readFile(file: string): AsyncGenerator<Uint8Array, void> {
-  try {
-    for await (const chunk of createReadStream(file)) yield chunk as Uint8Array;
-  } catch (error) {
-    throw fail('CLI_FILE_INVALID', `${file} cannot be read: ${messageOf(error)}`, { file }, error);
-  }
-}
-
 /** Strict mode reads twice; what can be read once only would be found empty, and nothing imported without a word. */
 function assertReadAgain(file: string): void {
   if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
@@ -96,7 +88,7 @@ export async function importFile(
   if (strict) assertReadAgain(file);
   let failed = 0;
   async function* results(): AsyncGenerator<string, void> {
-    const lines = importLines({ pool, ledger: createLedger({ pool }) }, () => readFile(file), { strict });
+    const lines = importLines({ pool, ledger: createLedger({ pool }) }, () => readChunks(file), { strict });
     for (;;) {
       const next = await lines.next();
       if (next.done === true) {
