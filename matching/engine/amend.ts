@@ -175,27 +175,37 @@ function amendSlot(core: Core, market: Market, slot: number): void {
   enterLimit(core, market, slot, true);
 }
 
-/** @returns the market whose stops are to be looked at, if it was done */
-export function amend(core: Core, slots: CommandSlots, at: number): Market | undefined {
-  const account = intAt(slots.int32, at * 16 + commandInt32.account);
-  const refuse = (market: number, reason: number): undefined => {
-    core.reject(market, account, reason);
-  };
-  if (!core.isTrader(account)) return refuse(-1, reasonNumber['unknown-account']);
-  const isWithinRate = core.withinRate(account);
-  const slot = orderOf(core, slots, at, account);
-  if (slot === none) return refuse(-1, reasonNumber['unknown-order']);
-  const market = marketOf(core, slot);
-  if (!isWithinRate) return refuse(market.index, reasonNumber['rate-limit']);
-  if (core.blocked[account] === 1) return refuse(market.index, reasonNumber['account-blocked']);
-  const price = intAt(slots.int32, at * 16 + commandInt32.price);
-  const lots = floatAt(slots.float64, at * 8 + commandFloat64.lots);
+/** What stands against the change of an order that is there, besides the rate. */
+function problemOf(core: Core, market: Market, slot: number, price: number, lots: number): number {
+  if (core.blocked[core.orders.int(slot, orderInt.account)] === 1) return reasonNumber['account-blocked'];
   let problem = shapeProblem(core, slot, price, lots);
   if (problem === valid && market.state !== stateNumber.open && market.state !== stateNumber.auction)
     problem = reasonNumber['market-closed'];
   if (problem === valid) problem = lotsProblem(core, market, slot, lots);
-  if (problem === valid) problem = priceProblem(core, market, slot, price);
-  if (problem !== valid) return refuse(market.index, problem);
+  return problem === valid ? priceProblem(core, market, slot, price) : problem;
+}
+
+/** @returns the market whose stops are to be looked at, if it was done */
+export function amend(core: Core, slots: CommandSlots, at: number): Market | undefined {
+  const account = intAt(slots.int32, at * 16 + commandInt32.account);
+  if (!core.isTrader(account)) {
+    core.reject(-1, account, reasonNumber['unknown-account']);
+    return undefined;
+  }
+  const isWithinRate = core.withinRate(account);
+  const slot = orderOf(core, slots, at, account);
+  if (slot === none) {
+    core.reject(-1, account, reasonNumber['unknown-order']);
+    return undefined;
+  }
+  const market = marketOf(core, slot);
+  const price = intAt(slots.int32, at * 16 + commandInt32.price);
+  const lots = floatAt(slots.float64, at * 8 + commandFloat64.lots);
+  const problem = isWithinRate ? problemOf(core, market, slot, price, lots) : reasonNumber['rate-limit'];
+  if (problem !== valid) {
+    core.reject(market.index, account, problem);
+    return undefined;
+  }
   amendSlot(core, market, slot);
   return market;
 }
