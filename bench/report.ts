@@ -14,11 +14,23 @@ export interface BenchRow {
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
+/** Of a subject that is too fast for milliseconds. */
+export interface LatencyRow {
+  readonly subject: string;
+  readonly workload: string;
+  /** `closed`, or `open` and its rate. */
+  readonly loop: string;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  readonly maxUs: number;
+}
 export interface BenchReport {
   readonly bench: string;
   /** Machine and settings; figures without these mean nothing. */
   readonly conditions: Readonly<Record<string, string | number | boolean>>;
   readonly rows: readonly BenchRow[];
+  readonly latencies?: readonly LatencyRow[];
   readonly ratios: Readonly<Record<string, number>>;
 }
 export interface BenchArguments {
@@ -60,8 +72,8 @@ export function machineConditions(): Record<string, string | number | boolean> {
 }
 
 /** The q-th quantile (0..1) by nearest rank; 0 for no samples. */
-export function quantile(samples: readonly number[], q: number): number {
-  const sorted = [...samples].sort((a, b) => a - b);
+export function quantile(samples: ArrayLike<number>, q: number): number {
+  const sorted = Float64Array.from(samples).sort();
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))] ?? 0;
 }
 
@@ -88,36 +100,54 @@ export function benchRow(
 
 export const ratio = (numerator: number, denominator: number): number => rounded(numerator / denominator, 2);
 
+/** Words to the left, figures to the right. */
+function tableLines(table: readonly (readonly string[])[], words: number): string[] {
+  const widths = (table[0] ?? []).map((_, column) =>
+    Math.max(...table.map((line) => line[column]?.length ?? 0)),
+  );
+  return table.map((line) =>
+    line
+      .map((cell, column) =>
+        column < words ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  '),
+  );
+}
+
+/** What takes less than 0.1 ms has no digits left otherwise. */
+const milliseconds = (value: number): string =>
+  value > 0 && value < 0.1 ? value.toPrecision(2) : value.toFixed(2);
+
+function latencyLines(latencies: readonly LatencyRow[]): string[] {
+  const header = ['subject', 'workload', 'loop', 'p50 us', 'p99 us', 'p99.9 us', 'max us'];
+  const cells = latencies.map(({ subject, workload, loop, p50Us, p99Us, p999Us, maxUs }) => [
+    subject,
+    workload,
+    loop,
+    ...[p50Us, p99Us, p999Us, maxUs].map((micros) => micros.toFixed(2)),
+  ]);
+  return ['', ...tableLines([header, ...cells], 3)];
+}
+
 /** Prints conditions, rows and ratios as aligned text, and writes the JSON file when one was asked for. */
 export function publishReport(report: BenchReport, jsonFile: string | undefined): void {
-  const lines = [
-    `bench ${report.bench}`,
-    ...Object.entries(report.conditions).map(([k, v]) => `  ${k}: ${String(v)}`),
-    '',
-  ];
   const header = ['subject', 'workload', 'ops/s', 'p50 ms', 'p99 ms'];
   const cells = report.rows.map((row) => [
     row.subject,
     row.workload,
     row.opsPerSecond.toFixed(1),
-    row.p50Ms.toFixed(2),
-    row.p99Ms.toFixed(2),
+    milliseconds(row.p50Ms),
+    milliseconds(row.p99Ms),
   ]);
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...cells.map((line) => line[column]?.length ?? 0)),
-  );
-  for (const line of [header, ...cells])
-    lines.push(
-      line
-        .map((cell, column) =>
-          column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-        )
-        .join('  '),
-    );
-  lines.push(
+  const lines = [
+    `bench ${report.bench}`,
+    ...Object.entries(report.conditions).map(([k, v]) => `  ${k}: ${String(v)}`),
+    '',
+    ...tableLines([header, ...cells], 2),
+    ...(report.latencies === undefined ? [] : latencyLines(report.latencies)),
     '',
     ...Object.entries(report.ratios).map(([name, value]) => `ratio ${name}: ${value.toFixed(2)}`),
-  );
+  ];
   process.stdout.write(`${lines.join('\n')}\n`);
   if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
 }
