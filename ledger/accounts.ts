@@ -17,7 +17,8 @@ export type AccountPath =
   | 'house:suspense'
   | 'house:equity'
   | 'house:income'
-  | 'house:network-fee';
+  | 'house:network-fee'
+  | 'house:clearing';
 /** The chain mirrors that an address can pay from. */
 export type PayingMirror = `chain:deposit:${Id<'wal'>}` | TierMirror;
 /** Mirrors of the addresses that hold the house's stock, by tier. */
@@ -48,6 +49,8 @@ export const houseSuspense = 'house:suspense' as const;
 export const houseEquity = 'house:equity' as const;
 export const houseIncome = 'house:income' as const;
 export const houseNetworkFee = 'house:network-fee' as const;
+/** Stands between buyers and sellers while trades are settled net; 0 again at the end of every portion. */
+export const houseClearing = 'house:clearing' as const;
 
 export const accountKinds = [
   'customer-main',
@@ -62,6 +65,7 @@ export const accountKinds = [
   'house-equity',
   'house-income',
   'house-network-fee',
+  'house-clearing',
 ] as const;
 export type AccountKind = (typeof accountKinds)[number];
 
@@ -89,6 +93,7 @@ export const accountRules: Readonly<Record<AccountKind, { readonly side: Side; r
   'house-equity': { side: 'credit', floor: 'held' },
   'house-income': { side: 'credit', floor: 'held' },
   'house-network-fee': { side: 'debit', floor: 'posted' },
+  'house-clearing': { side: 'credit', floor: 'none' },
 };
 
 const isOneOf = <T extends string>(text: string, words: readonly T[]): text is T =>
@@ -111,6 +116,7 @@ export function accountKind(path: string): AccountKind {
     if (path === houseEquity) return 'house-equity';
     if (path === houseIncome) return 'house-income';
     if (path === houseNetworkFee) return 'house-network-fee';
+    if (path === houseClearing) return 'house-clearing';
   }
   throw fail('LEDGER_ACCOUNT_PATH_INVALID', `"${path.slice(0, 120)}" is not the path of a ledger account`);
 }

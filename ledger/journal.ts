@@ -29,7 +29,16 @@ export {
   withdrawalPaid,
   withdrawalReleased,
 } from './journal/payments.ts';
-export { spotIn, spotOut, type TradeLine, tradeSettled } from './journal/trading.ts';
+export {
+  type NetLine,
+  type NetMove,
+  type SpotMove,
+  spotIn,
+  spotOut,
+  type TradeLine,
+  tradeSettled,
+  tradesNetted,
+} from './journal/trading.ts';
 export {
   declareFloat,
   hotInflow,

@@ -1,4 +1,5 @@
 /** What the journal templates are made of: one leg, a chain of legs, and the end of a reservation. */
+import { invariant } from '#core/errors';
 import { derivedId, type Id } from '#core/ids';
 import type { Amount } from '#core/money';
 import type { AccountPath } from '../accounts.ts';
@@ -7,6 +8,20 @@ import type { MoveCommand, TransferCode, TransferCommand } from '../transfers.ts
 /** The id of a step of a business event; also how a pending transfer is found again when it is posted or voided. */
 export const transferIdOf = (reference: string, step: string): Id<'tr'> =>
   derivedId('tr', `${reference}/${step}`);
+
+/** Legs of one event that {@link legIdsOf} can name. */
+const legsNamedMax = 16 ** 5;
+/**
+ * Ids for an event of thousands of legs, by their order: one hash for all, and neighbours in every index. 102 bits are of the
+ * reference's own id.
+ */
+export function legIdsOf(reference: string): (at: number) => Id<'tr'> {
+  const stem = derivedId('tr', `${reference}/legs`).slice(0, -5);
+  return (at) => {
+    invariant(at < legsNamedMax, 'an event has as many legs as can be named', { reference, at });
+    return `${stem}${at.toString(16).padStart(5, '0')}` as Id<'tr'>;
+  };
+}
 
 /** When it happened in the world, ms since 1970 (a block's time, an engine's clock). */
 export interface Timed {
@@ -22,7 +37,7 @@ export interface Leg extends Timed {
   readonly code: TransferCode;
 }
 
-const when = (at: number | undefined): { at?: number } => (at === undefined ? {} : { at });
+export const when = (at: number | undefined): { at?: number } => (at === undefined ? {} : { at });
 
 function move(kind: MoveCommand['kind'], { step, at, ...leg }: Leg): MoveCommand {
   return { id: transferIdOf(leg.reference, step), kind, ...leg, ...when(at) };

@@ -2,11 +2,11 @@
 import { invariant } from '#core/errors';
 import type { Id } from '#core/ids';
 import { type Amount, compare, isZero } from '#core/money';
-import { customerMain, customerSpot, houseIncome } from '../accounts.ts';
+import { customerMain, customerSpot, houseClearing, houseIncome } from '../accounts.ts';
 import type { TransferCommand } from '../transfers.ts';
-import { chained, post, type Timed } from './legs.ts';
+import { chained, legIdsOf, post, type Timed, when } from './legs.ts';
 
-interface SpotMove extends Timed {
+export interface SpotMove extends Timed {
   /** Names the movement once and for all: the id of its request, or its place in the engine's stream. */
   readonly reference: string;
   readonly accountId: Id<'acc'>;
@@ -88,4 +88,46 @@ export function tradeSettled(line: TradeLine): TransferCommand[] {
       }),
     );
   return chained([...legs, ...feeLegs]);
+}
+
+/** What all trades of a portion together gave a customer in one asset, or took. */
+export interface NetMove {
+  readonly accountId: Id<'acc'>;
+  readonly amount: Amount;
+  readonly gains: boolean;
+}
+export interface NetLine extends Timed {
+  /** Names the portion and holds the hash of its trades, so that the journal's chain covers them too. */
+  readonly reference: string;
+  /** At most one per customer and asset. */
+  readonly moves: readonly NetMove[];
+  /** The house's, at most one per asset. */
+  readonly fees: readonly Amount[];
+}
+
+/**
+ * The trades of a portion are settled net: who gave more of an asset than they received pays the difference to clearing, and
+ * clearing pays those who received more, and the house its fees. Per asset clearing gives what it got.
+ */
+export function tradesNetted({ reference, moves, fees, at }: NetLine): TransferCommand[] {
+  const open = new Map<string, bigint>();
+  const count = ({ asset, units }: Amount, gains: boolean): void => {
+    open.set(asset, (open.get(asset) ?? 0n) + (gains ? -units : units));
+  };
+  const idOf = legIdsOf(reference);
+  const shared = { kind: 'post', reference, ...when(at) } as const;
+  const legs = moves.map(({ accountId, amount, gains }, leg): TransferCommand => {
+    count(amount, gains);
+    const spot = customerSpot(accountId);
+    const [debit, credit] = gains ? ([houseClearing, spot] as const) : ([spot, houseClearing] as const);
+    return { ...shared, id: idOf(leg), debit, credit, amount, code: 'trade' };
+  });
+  const feeLegs = fees.map((amount, fee): TransferCommand => {
+    count(amount, true);
+    const id = idOf(moves.length + fee);
+    return { ...shared, id, debit: houseClearing, credit: houseIncome, amount, code: 'trade-fee' };
+  });
+  for (const [asset, units] of open)
+    invariant(units === 0n, 'clearing gives what it got', { reference, asset, units: units.toString() });
+  return [...legs, ...feeLegs];
 }

@@ -28,6 +28,7 @@ CREATE FUNCTION ledger.kind_of(path text) RETURNS text LANGUAGE sql IMMUTABLE ST
   WHEN path = 'house:equity' THEN 'house-equity'
   WHEN path = 'house:income' THEN 'house-income'
   WHEN path = 'house:network-fee' THEN 'house-network-fee'
+  WHEN path = 'house:clearing' THEN 'house-clearing'
 END;
 
 CREATE TABLE ledger.asset (

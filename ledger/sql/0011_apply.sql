@@ -514,7 +514,7 @@ BEGIN
         USING ERRCODE = 'LG003';
     END IF;
     v_side := CASE WHEN v_kind LIKE 'chain-%' OR v_kind = 'house-network-fee' THEN 'debit' ELSE 'credit' END;
-    v_floor := CASE WHEN v_side = 'debit' THEN 'posted' WHEN v_kind = 'suspense' THEN 'none' ELSE 'held' END;
+    v_floor := CASE WHEN v_side = 'debit' THEN 'posted' WHEN v_kind IN ('suspense', 'house-clearing') THEN 'none' ELSE 'held' END;
     INSERT INTO ledger.asset (id) VALUES (r.asset) ON CONFLICT DO NOTHING;
     v_head.accounts := v_head.accounts + 1;
     v_head.accounts_hash := ledger.account_hash(v_head.accounts_hash, v_head.accounts, r.path, r.asset);

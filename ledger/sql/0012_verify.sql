@@ -132,7 +132,7 @@ BEGIN
      WHERE a.id IS NULL OR b.account IS NULL OR s.id IS DISTINCT FROM a.asset
         OR a.kind IS DISTINCT FROM ledger.kind_of(a.path)
         OR a.side <> CASE WHEN a.kind LIKE 'chain-%' OR a.kind = 'house-network-fee' THEN 'debit' ELSE 'credit' END
-        OR a.floor <> CASE WHEN a.side = 'debit' THEN 'posted' WHEN a.kind = 'suspense' THEN 'none' ELSE 'held' END
+        OR a.floor <> CASE WHEN a.side = 'debit' THEN 'posted' WHEN a.kind IN ('suspense', 'house-clearing') THEN 'none' ELSE 'held' END
         OR b.floor::text <> left(a.floor, 1);
 
   RETURN QUERY SELECT * FROM ledger.verify_totals();

@@ -21,6 +21,7 @@ import {
   depositOrphanedBeforeFinal,
   depositSeen,
   hotInflow,
+  houseClearing,
   houseEquity,
   houseIncome,
   houseNetworkFee,
@@ -95,6 +96,7 @@ beforeAll(async () => {
       suspense(wallet),
       houseEquity,
       houseIncome,
+      houseClearing,
       houseNetworkFee,
     ].map((path) => ({ path, asset: ether })),
   );

@@ -40,6 +40,7 @@ import {
   sweepStart,
   type TransferCommand,
   tradeSettled,
+  tradesNetted,
   withdrawalHold,
   withdrawalPaid,
   withdrawalReleased,
@@ -243,6 +244,15 @@ const trade = {
   takerFee: eth(1n),
 } as const;
 
+const netted = {
+  reference: 'engine/main/p1/0f3a',
+  moves: [
+    { accountId: alice, amount: eth(2n), gains: false },
+    { accountId: bob, amount: eth(1n), gains: true },
+  ],
+  fees: [eth(1n)],
+} as const;
+
 const trading: Chapter = {
   title: 'Trading',
   file: 'trading.ts',
@@ -265,6 +275,15 @@ const trading: Chapter = {
         ...spotIn({ reference: 'example/3', accountId: bob, amount: usd(600n) }),
       ],
       commands: tradeSettled(trade),
+    },
+    {
+      template: 'tradesNetted',
+      when: ['for who gave more than they received', 'for who received more', 'the fees of both sides'],
+      given: [
+        ...spotIn({ reference: 'example/5', accountId: alice, amount: eth(3n) }),
+        ...spotIn({ reference: 'example/6', accountId: bob, amount: usd(90n) }),
+      ],
+      commands: tradesNetted(netted),
     },
     {
       template: 'spotOut',

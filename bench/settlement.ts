@@ -1,0 +1,232 @@
+/**
+ * Trades settled per second: the engine's events into PostgreSQL, with synchronous commits and hash chains on, proven exact
+ * afterwards. Beside it the plain way, four linked transfers of the ledger per trade, on the same trades.
+ */
+import { amount } from '#core/money';
+import { openPool, type Pool } from '#infra/db';
+import { readEvents } from '#ledger';
+import {
+  customerSpot,
+  houseClearing,
+  houseIncome,
+  portionsOf,
+  type TransferCommand,
+  tradeSettled,
+} from '#ledger/contract';
+import { migrate } from '../infra/migrations.ts';
+import { type EngineEvent, readEvent } from '../matching/events.ts';
+import { reconcile, startSettler, verifySettlement } from '../matching/settlement/index.ts';
+import { openDatabase } from './ledger/database.ts';
+import {
+  type BenchRow,
+  benchArguments,
+  benchRow,
+  machineConditions,
+  publishReport,
+  ratio,
+} from './report.ts';
+import {
+  type BenchExchange,
+  base,
+  type EventLot,
+  openBenchExchange,
+  type Population,
+  quote,
+} from './settlement/exchange.ts';
+
+const populations: readonly Population[] = [
+  { name: '1,000 accounts, any with any', accounts: 1_000, marketMakers: 0 },
+  { name: '10,000 accounts, 20 market makers', accounts: 10_000, marketMakers: 20 },
+  { name: '10,000 accounts, any with any', accounts: 10_000, marketMakers: 0 },
+];
+const portionTrades = 1_000;
+
+interface Outcome {
+  readonly row: BenchRow;
+  readonly transfersPerTrade: number;
+}
+interface Method {
+  readonly name: string;
+  readonly run: (
+    pool: Pool,
+    exchange: BenchExchange,
+    lots: readonly EventLot[],
+  ) => Promise<{ elapsedMs: number; portionsMs: number[]; transfers: number }>;
+}
+
+function commandsOf({ settled, customer }: BenchExchange, event: EngineEvent): TransferCommand[] {
+  if (event.kind !== 'trade') return [];
+  const [{ unit: baseUnit = 1n } = {}, { unit: quoteUnit = 1n } = {}] = settled.assets;
+  const takerBuys = event.side === 'buy';
+  const [buyer, seller] = takerBuys ? [event.taker, event.maker] : [event.maker, event.taker];
+  const feeOf = (party: typeof buyer) =>
+    party === buyer
+      ? amount(base, BigInt(party.fee) * baseUnit)
+      : amount(quote, BigInt(party.fee) * quoteUnit);
+  return tradeSettled({
+    stream: 'engine/bench',
+    sequence: BigInt(event.seq),
+    index: event.index,
+    buyer: customer(buyer.account),
+    seller: customer(seller.account),
+    base: amount(base, BigInt(event.lots) * 1_000n * baseUnit),
+    quote: amount(quote, BigInt(event.lots) * BigInt(event.price) * quoteUnit),
+    maker: takerBuys ? 'seller' : 'buyer',
+    makerFee: feeOf(event.maker),
+    takerFee: feeOf(event.taker),
+  });
+}
+
+const perTrade: Method = {
+  name: 'four transfers per trade',
+  run: async (_, exchange, lots) => {
+    const { ledger } = exchange;
+    const events = lots.flatMap(({ slots, count }) =>
+      Array.from({ length: count }, (__, at) => readEvent(slots, at)),
+    );
+    const start = performance.now();
+    const portionsMs: number[] = [];
+    let transfers = 0;
+    let after = await ledger.streamPosition('engine/bench');
+    const portions = portionsOf(
+      events.flatMap((event) => commandsOf(exchange, event)),
+      4 * portionTrades,
+    );
+    for (const commands of portions) {
+      const begun = performance.now();
+      await ledger.applyPortion({ stream: 'engine/bench', after, upTo: after + 1n }, commands);
+      after += 1n;
+      transfers += commands.length;
+      portionsMs.push(performance.now() - begun);
+    }
+    return { elapsedMs: performance.now() - start, portionsMs, transfers };
+  },
+};
+
+const netted = (tradesMax: number | undefined): Method => ({
+  name:
+    tradesMax === undefined
+      ? 'strongroom, portions as large as what waits'
+      : `strongroom, portions of ${tradesMax}`,
+  run: async (pool, { ledger, engine, settled }, lots) => {
+    const portionsMs: number[] = [];
+    let transfers = 0;
+    let begun = performance.now();
+    const settler = await startSettler({
+      pool,
+      ledger,
+      engine: settled,
+      onRefused: ({ error }) => Promise.reject(error),
+      onBooked: (portion) => {
+        transfers += portion.transfers;
+        portionsMs.push(performance.now() - begun);
+        begun = performance.now();
+      },
+      ...(tradesMax === undefined ? {} : { tradesMax }),
+    });
+    const start = performance.now();
+    begun = start;
+    for (const { slots, count } of lots) settler.offer(slots, 0, count);
+    await settler.drain(engine.seq);
+    return { elapsedMs: performance.now() - start, portionsMs, transfers };
+  },
+});
+
+/** Each account has in the ledger what it has in the engine. */
+async function assertExact(pool: Pool, exchange: BenchExchange, isNetted: boolean): Promise<void> {
+  const { ledger, engine, settled } = exchange;
+  const { ok } = await ledger.verify();
+  if (!ok) throw new Error('the books do not verify');
+  if (isNetted) {
+    const { differences } = await reconcile({ pool, engine: settled, ledger, readEvents }, engine);
+    const problems = await verifySettlement(pool, settled);
+    if (differences.length + problems.length > 0)
+      throw new Error(
+        JSON.stringify({ differences, problems }, (_, v: unknown) =>
+          typeof v === 'bigint' ? v.toString() : v,
+        ),
+      );
+    return;
+  }
+  const found = new Map(
+    (await ledger.balances({ pathPrefix: 'customer:' })).map(({ path, asset, balance }) => [
+      `${path} ${asset}`,
+      balance,
+    ]),
+  );
+  for (let number = 1; number < settled.config.accountsMax; number++)
+    for (const [asset, { id, unit }] of settled.assets.entries()) {
+      const { available, held } = engine.balance(number, asset);
+      if (found.get(`${customerSpot(exchange.customer(number))} ${id}`) !== (available + held) * unit)
+        throw new Error(`account ${number} differs`);
+    }
+}
+
+/** On a database of its own: the first half warms up, the second is measured. */
+async function measure(population: Population, method: Method, trades: number): Promise<Outcome> {
+  const database = await openDatabase();
+  const pool = openPool({ connectionString: database.url, applicationName: 'bench-settlement' });
+  try {
+    await migrate(pool);
+    const exchange = await openBenchExchange(pool, population);
+    await exchange.ledger.openAccounts(
+      pool,
+      [base, quote].flatMap((asset) => [houseIncome, houseClearing].map((path) => ({ path, asset }))),
+    );
+    await method.run(pool, exchange, exchange.trade(Math.ceil(trades / 4)));
+    await pool.query('VACUUM ANALYZE');
+    const lots = exchange.trade(trades);
+    const { elapsedMs, portionsMs, transfers } = await method.run(pool, exchange, lots);
+    await assertExact(pool, exchange, method !== perTrade);
+    return {
+      row: benchRow(method.name, population.name, { operations: trades, elapsedMs, latenciesMs: portionsMs }),
+      transfersPerTrade: ratio(transfers, trades),
+    };
+  } finally {
+    await pool.end();
+    await database.close();
+  }
+}
+
+async function main(): Promise<void> {
+  const { quick, jsonFile } = benchArguments();
+  const trades = quick ? 10_000 : 100_000;
+  const methods = [perTrade, netted(portionTrades), netted(undefined)];
+  const outcomes: Outcome[] = [];
+  for (const population of quick ? populations.slice(0, 2) : populations)
+    for (const method of methods)
+      outcomes.push(await measure(population, method, method === perTrade ? Math.ceil(trades / 4) : trades));
+  const rateOf = (method: Method, { name }: Population): number =>
+    outcomes.find(({ row }) => row.subject === method.name && row.workload === name)?.row.opsPerSecond ?? 0;
+  publishReport(
+    {
+      bench: 'settlement',
+      conditions: {
+        ...machineConditions(),
+        trades,
+        latency: 'of a portion, from one commit to the next',
+        exact: "after every run: each balance equals the engine's, ledger and settlement verify",
+        notMeasured:
+          'a network between settler and PostgreSQL, replication; the engine made the events before',
+        ...Object.fromEntries(
+          outcomes.map(({ row, transfersPerTrade }) => [
+            `transfers per trade: ${row.subject}, ${row.workload}`,
+            transfersPerTrade,
+          ]),
+        ),
+      },
+      rows: outcomes.map(({ row }) => row),
+      ratios: Object.fromEntries(
+        populations
+          .filter((population) => rateOf(perTrade, population) > 0)
+          .map((population) => [
+            `overPerTrade: ${population.name}`,
+            ratio(rateOf(netted(portionTrades), population), rateOf(perTrade, population)),
+          ]),
+      ),
+    },
+    jsonFile,
+  );
+}
+
+await main();

@@ -1,0 +1,164 @@
+/** A portion of events as it is booked: its rows, its hash, and the transfers that follow from them. Pure. */
+import { createHash } from 'node:crypto';
+import { invariant } from '#core/errors';
+import type { Id } from '#core/ids';
+import {
+  type AccountRef,
+  customerMain,
+  customerSpot,
+  houseClearing,
+  houseIncome,
+  spotOut,
+  type TransferCommand,
+  tradesNetted,
+} from '#ledger/contract';
+import { assetOf, type EngineAsset, ledgerAmount } from './assets.ts';
+import type { Net } from './netting.ts';
+import type { EventPlace, Movement, SettledTrade } from './settlement-events.ts';
+
+/** How far an engine is settled. */
+export interface SettlementHead extends EventPlace {
+  readonly portion: bigint;
+  /** Trades so far; also the number of the newest one. */
+  readonly trades: bigint;
+  /** The newest transfer of the ledger that the engine was credited. */
+  readonly credited: bigint;
+  readonly hash: Buffer;
+}
+export interface PortionEvents {
+  readonly trades: readonly SettledTrade[];
+  readonly movements: readonly Movement[];
+  readonly nets: readonly Net[];
+  /** The last event, of any kind. */
+  readonly upTo: EventPlace;
+}
+export interface HouseChange {
+  readonly asset: number;
+  readonly charged: bigint;
+  readonly taken: bigint;
+}
+export interface Portion extends PortionEvents {
+  readonly after: SettlementHead;
+  /** As the engine is settled once it is booked. */
+  readonly head: SettlementHead;
+  readonly house: readonly HouseChange[];
+  readonly commands: readonly TransferCommand[];
+  /** The accounts of the commands. */
+  readonly accounts: readonly AccountRef[];
+}
+export interface PortionContext {
+  readonly engineName: string;
+  readonly assets: readonly EngineAsset[];
+  /** @throws MATCHING_ACCOUNT_UNKNOWN */
+  readonly accountOf: (number: number) => Id<'acc'>;
+}
+
+const sha256 = (...parts: readonly (string | Uint8Array)[]): Buffer => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+/** `matching.trade_line` writes the same. */
+const tradeLine = (t: SettledTrade, number: bigint): string =>
+  `${number}|${t.seq}|${t.index}|${t.market}|${t.price}|${t.lots}|${t.takerBuys ? 'buy' : 'sell'}|${
+    t.auction ? 'auction' : ''
+  }|${t.taker}|${t.maker}|${t.takerOrder}|${t.makerOrder}|${t.takerFee}|${t.makerFee}`;
+const movementLine = (m: Movement): string =>
+  `${m.seq}|${m.index}|${m.account}|${m.asset}|${m.units}|${m.ledgerSeq ?? ''}`;
+
+function headAfter(after: SettlementHead, { trades, movements, upTo }: PortionEvents): SettlementHead {
+  const tradeLines = trades.map((trade, at) => tradeLine(trade, after.trades + BigInt(at) + 1n)).join('\n');
+  const rowsHash = sha256(tradeLines, '\n\n', movements.map(movementLine).join('\n'));
+  const portion = after.portion + 1n;
+  const credited = movements.reduce(
+    (newest, { ledgerSeq = 0 }) => (BigInt(ledgerSeq) > newest ? BigInt(ledgerSeq) : newest),
+    after.credited,
+  );
+  return {
+    ...upTo,
+    portion,
+    trades: after.trades + BigInt(trades.length),
+    credited,
+    hash: sha256(after.hash, `${portion}|${upTo.seq}|${upTo.index}|`, rowsHash),
+  };
+}
+
+function houseChanges({ nets, movements }: PortionEvents): HouseChange[] {
+  const changes = new Map<number, HouseChange>();
+  const change = (asset: number, charged: bigint, taken: bigint): void => {
+    const before = changes.get(asset);
+    changes.set(asset, {
+      asset,
+      charged: (before?.charged ?? 0n) + charged,
+      taken: (before?.taken ?? 0n) + taken,
+    });
+  };
+  for (const { account, asset, units } of nets) if (account === 0) change(asset, units, 0n);
+  for (const { account, asset, units } of movements) if (account === 0) change(asset, 0n, units);
+  return [...changes.values()];
+}
+
+/**
+ * Nets first: they bring what is debited afterwards. A debit of account 0 moves nothing: fees are the house's income in the
+ * ledger since their trades were booked.
+ */
+function commandsOf(context: PortionContext, events: PortionEvents, head: SettlementHead): TransferCommand[] {
+  const { engineName, assets, accountOf } = context;
+  const amountOf = ({ asset, units }: Net) => ledgerAmount(assets, asset, units < 0n ? -units : units);
+  const customers = events.nets.filter(({ account }) => account !== 0);
+  const fees = events.nets.filter(({ account }) => account === 0);
+  invariant(
+    fees.every(({ units }) => units > 0n),
+    'the house pays no fees',
+    { portion: head.portion.toString() },
+  );
+  const netted = tradesNetted({
+    reference: `engine/${engineName}/p${head.portion}/${head.hash.toString('hex')}`,
+    moves: customers.map((net) => ({
+      accountId: accountOf(net.account),
+      amount: amountOf(net),
+      gains: net.units > 0n,
+    })),
+    fees: fees.map(amountOf),
+  });
+  const taken = events.movements.filter(({ kind, account }) => kind === 'debited' && account !== 0);
+  const outs = taken.flatMap(({ seq, index, account, asset, units }) =>
+    spotOut({
+      reference: `engine/${engineName}/${seq}/${index}`,
+      accountId: accountOf(account),
+      amount: ledgerAmount(assets, asset, units),
+    }),
+  );
+  return [...netted, ...outs];
+}
+
+function accountsOf(context: PortionContext, events: PortionEvents): AccountRef[] {
+  const { assets, accountOf } = context;
+  const idOf = (asset: number) => assetOf(assets, asset).id;
+  const netted = events.nets.map(({ account, asset }) => ({
+    path: account === 0 ? houseIncome : customerSpot(accountOf(account)),
+    asset: idOf(asset),
+  }));
+  const cleared = [...new Set(events.nets.map(({ asset }) => asset))].map((asset) => ({
+    path: houseClearing,
+    asset: idOf(asset),
+  }));
+  const mains = events.movements
+    .filter(({ kind, account }) => kind === 'debited' && account !== 0)
+    .map(({ account, asset }) => ({ path: customerMain(accountOf(account)), asset: idOf(asset) }));
+  return [...cleared, ...netted, ...mains];
+}
+
+/** @throws MATCHING_ACCOUNT_UNKNOWN */
+export function portionOf(context: PortionContext, after: SettlementHead, events: PortionEvents): Portion {
+  const head = headAfter(after, events);
+  return {
+    ...events,
+    after,
+    head,
+    house: houseChanges(events),
+    commands: commandsOf(context, events, head),
+    accounts: accountsOf(context, events),
+  };
+}

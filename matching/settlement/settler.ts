@@ -1,0 +1,271 @@
+/**
+ * The settler: takes the engine's events and books them, portion by portion. A portion is one transaction: its trades, the
+ * new head (only onto the one it was made for), and the transfers they come to. Events are the same whenever the engine
+ * replays its journal, so after any crash of anyone the settler reads the head and goes on after it: nothing is booked twice,
+ * nothing is left out.
+ */
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
+import { errorsOf, isStrongroomError, messageOf, type StrongroomError } from '#core/errors';
+import { inTransaction, type Pool } from '#infra/db';
+import type { Ledger } from '#ledger';
+import { type AccountRef, commandsPerBatchMax, portionsOf } from '#ledger/contract';
+import type { EventSlots } from '../events.ts';
+import { createAccountNames } from './account-names.ts';
+import { settlementErrors } from './errors.ts';
+import { EventQueue, type PortionLimits } from './event-queue.ts';
+import { type Portion, portionOf, type SettlementHead } from './portion.ts';
+import { isBefore, wholeCommand } from './settlement-events.ts';
+import { isOutage, readHead, recordPortion, type SettledEngine } from './store.ts';
+
+const fail = errorsOf(settlementErrors);
+
+/** Larger ones net better; what a portion of this size writes is about 3 MB and waits in memory once more. */
+const tradesPerPortionMax = 16_384;
+/** Two batches of the ledger: its other writers wait while they are applied, up to half a second. */
+const transfersPerPortionMax = 2 * commandsPerBatchMax;
+/** About ten seconds of work, and 50 MB. Beyond it new orders are to be refused until half of it is booked. */
+const lagEventsMax = 200_000;
+/** Without trades the head follows in these steps, so that a replay never has to start far back. */
+const commandsBehindMax = 100_000;
+/** Between two attempts while PostgreSQL does not answer. */
+const retryMs = { first: 20, longest: 1_000 } as const;
+
+/** A portion that the ledger refused. */
+export interface Refusal {
+  readonly engine: string;
+  readonly portion: bigint;
+  readonly error: StrongroomError;
+}
+export interface BookedPortion {
+  readonly portion: bigint;
+  readonly trades: number;
+  readonly transfers: number;
+}
+export interface SettlerOptions {
+  readonly pool: Pool;
+  readonly ledger: Pick<Ledger, 'applyOrThrow' | 'openAccounts'>;
+  readonly engine: SettledEngine;
+  /** Opens a case for a person; the settler has stopped. */
+  readonly onRefused: (refusal: Refusal) => Promise<void>;
+  /** An attempt failed for want of an answer; it is made again. */
+  readonly onOutage?: (error: unknown) => void;
+  readonly onBooked?: (booked: BookedPortion) => void;
+  readonly tradesMax?: number;
+  readonly transfersMax?: number;
+  readonly lagMax?: number;
+}
+export interface Settler {
+  /**
+   * Takes the next events, in slots `from` to `from + count - 1`. Those it has had are passed over, so that a replay may begin at
+   * any command up to {@link neededFrom}.
+   * @throws MATCHING_SETTLEMENT_GAP, MATCHING_SETTLEMENT_STOPPED
+   */
+  offer(events: EventSlots, from: number, count: number): void;
+  /** Whether so much waits that new orders are to be refused. Cancels may go on: they never trade. */
+  lagExceeded(): boolean;
+  /** Events that wait. */
+  readonly waiting: number;
+  /** What is booked. */
+  readonly head: SettlementHead;
+  /** The command from which on events are needed after a crash. */
+  readonly neededFrom: number;
+  /**
+   * Resolves when all that was offered is booked, up to its last event.
+   * @param publishedSeq all events up to this command have been offered
+   * @throws what the settler stopped with
+   */
+  drain(publishedSeq?: number): Promise<void>;
+  /** After the portion that is on its way. What waits is in the engine's journal. */
+  stop(): Promise<void>;
+}
+
+class PortionSettler implements Settler {
+  readonly #options: SettlerOptions;
+  readonly #limits: PortionLimits;
+  readonly #lagMax: number;
+  readonly #queue: EventQueue;
+  readonly #names: ReturnType<typeof createAccountNames>;
+  /** Accounts of the ledger that are open. */
+  readonly #open = new Set<string>();
+  #head: SettlementHead;
+  #isLagging = false;
+  #wantsAll = 0;
+  #running: Promise<void> | undefined;
+  #stopped: StrongroomError | undefined;
+
+  constructor(options: SettlerOptions, head: SettlementHead) {
+    this.#options = options;
+    this.#limits = {
+      tradesMax: options.tradesMax ?? tradesPerPortionMax,
+      transfersMax: options.transfersMax ?? transfersPerPortionMax,
+    };
+    this.#lagMax = options.lagMax ?? lagEventsMax;
+    this.#names = createAccountNames(options.engine.no);
+    this.#queue = new EventQueue(head);
+    this.#head = head;
+  }
+  get waiting(): number {
+    return this.#queue.waiting;
+  }
+  get head(): SettlementHead {
+    return this.#head;
+  }
+  get neededFrom(): number {
+    const { seq, index } = this.#head;
+    return index === wholeCommand ? seq + 1 : seq;
+  }
+  offer(events: EventSlots, from: number, count: number): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    this.#queue.offer(events, from, count);
+    this.#start();
+  }
+  lagExceeded(): boolean {
+    const { waiting } = this.#queue;
+    this.#isLagging = waiting > (this.#isLagging ? this.#lagMax / 2 : this.#lagMax);
+    return this.#isLagging;
+  }
+  async drain(publishedSeq?: number): Promise<void> {
+    if (publishedSeq !== undefined) this.#queue.complete(publishedSeq);
+    this.#wantsAll++;
+    try {
+      this.#start();
+      while (this.#running !== undefined) await this.#running;
+    } finally {
+      this.#wantsAll--;
+    }
+    if (this.#stopped !== undefined) throw this.#stopped;
+  }
+  async stop(): Promise<void> {
+    this.#stopped ??= fail(
+      'MATCHING_SETTLEMENT_STOPPED',
+      `the settler of ${this.#options.engine.name} was stopped`,
+    );
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  #start(): void {
+    if (this.#running !== undefined || !this.#hasWork(this.#head)) return;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+  #hasWork(head: SettlementHead): boolean {
+    if (this.#stopped !== undefined) return false;
+    return this.#queue.waiting > 0 || this.#isToFollow(head);
+  }
+  /** Whether the head is to move although nothing moved value. */
+  #isToFollow(head: SettlementHead): boolean {
+    const { last } = this.#queue;
+    return isBefore(head, last) && (this.#wantsAll > 0 || last.seq - head.seq >= commandsBehindMax);
+  }
+
+  /** Ends when nothing waits, or for good when the ledger has refused. Never throws. */
+  async #run(): Promise<void> {
+    let prepared: Portion | undefined;
+    let waitMs: number = retryMs.first;
+    // One turn of the event loop, so that what is offered together is booked together.
+    await setImmediate();
+    while (this.#hasWork(this.#head)) {
+      try {
+        // The answer to a commit may have been lost.
+        if (waitMs > retryMs.first) this.#moveTo(await readHead(this.#options.pool, this.#options.engine));
+        const portion = prepared ?? (await this.#prepare(this.#head));
+        if (portion === undefined) return;
+        prepared = await this.#bookAndPrepare(portion);
+        waitMs = retryMs.first;
+      } catch (error) {
+        prepared = undefined;
+        if (!isOutage(error)) {
+          await this.#refuse(error);
+          return;
+        }
+        this.#options.onOutage?.(error);
+        await delay(waitMs);
+        waitMs = Math.min(waitMs * 2, retryMs.longest);
+      }
+    }
+  }
+  /** While PostgreSQL works on this portion, the next one is prepared. */
+  async #bookAndPrepare(portion: Portion): Promise<Portion | undefined> {
+    const { pool, engine } = this.#options;
+    const [booked, next] = await Promise.allSettled([this.#book(portion), this.#prepare(portion.head)]);
+    if (booked.status === 'rejected') throw booked.reason;
+    this.#moveTo(booked.value ? portion.head : await readHead(pool, engine));
+    if (!booked.value) return undefined;
+    this.#tell(portion);
+    if (next.status === 'rejected') throw next.reason;
+    return next.value;
+  }
+  #tell({ head, trades, commands }: Portion): void {
+    this.#options.onBooked?.({ portion: head.portion, trades: trades.length, transfers: commands.length });
+  }
+  #moveTo(head: SettlementHead): void {
+    const before = this.#head;
+    // A server that took over, or a backup: the events that it lost are let go of here.
+    if (isBefore(head, before))
+      throw fail('MATCHING_SETTLEMENT_GAP', `settled was ${before.seq}, the database has ${head.seq}`, {
+        lastSeq: head.seq,
+        lastIndex: head.index,
+        settledSeq: before.seq,
+      });
+    this.#head = head;
+    this.#queue.settled(head);
+  }
+  async #refuse(cause: unknown): Promise<void> {
+    const { engine, onRefused, onOutage } = this.#options;
+    const portion = this.#head.portion + 1n;
+    if (isStrongroomError(cause) && cause.code === 'MATCHING_SETTLEMENT_GAP') {
+      this.#stopped = cause;
+      return;
+    }
+    const error = fail(
+      'MATCHING_SETTLEMENT_REFUSED',
+      `portion ${portion} of ${engine.name} cannot be booked: ${messageOf(cause)}`,
+      { engine: engine.name, portion: portion.toString() },
+      cause,
+    );
+    this.#stopped = error;
+    await onRefused({ engine: engine.name, portion, error }).catch((failed: unknown) => onOutage?.(failed));
+  }
+
+  async #prepare(after: SettlementHead): Promise<Portion | undefined> {
+    const { pool, ledger, engine } = this.#options;
+    if (!this.#hasWork(after)) return undefined;
+    const events = this.#queue.portionAfter(
+      after,
+      engine.config.markets,
+      this.#limits,
+      this.#isToFollow(after),
+    );
+    if (events === undefined) return undefined;
+    await this.#names.load(pool, [
+      ...events.nets.map(({ account }) => account),
+      ...events.movements.map(({ account }) => account),
+    ]);
+    const portion = portionOf(
+      { engineName: engine.name, assets: engine.assets, accountOf: this.#names.accountOf },
+      after,
+      events,
+    );
+    const unopened = portion.accounts.filter((account) => !this.#open.has(nameOf(account)));
+    if (unopened.length > 0) await ledger.openAccounts(pool, unopened);
+    for (const account of unopened) this.#open.add(nameOf(account));
+    return portion;
+  }
+  async #book(portion: Portion): Promise<boolean> {
+    const { pool, ledger, engine } = this.#options;
+    return await inTransaction(pool, async (tx) => {
+      if (!(await recordPortion(tx, engine, portion))) return false;
+      // Last, because the ledger's other writers wait from here to the commit.
+      for (const commands of portionsOf(portion.commands, commandsPerBatchMax))
+        await ledger.applyOrThrow(commands, tx);
+      return true;
+    });
+  }
+}
+const nameOf = ({ path, asset }: AccountRef): string => `${path} ${asset}`;
+
+/** The engine must be registered (`openEngine`). Goes on where the engine is settled. */
+export async function startSettler(options: SettlerOptions): Promise<Settler> {
+  return new PortionSettler(options, await readHead(options.pool, options.engine));
+}

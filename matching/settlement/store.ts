@@ -1,0 +1,139 @@
+/** The rows of the settlement: one engine's registration, its head, a portion. */
+import { errorsOf, isStrongroomError } from '#core/errors';
+import { isRetryable, type Queryable, type Tx } from '#infra/db';
+import type { EngineConfig } from '../config.ts';
+import { type EngineAsset, engineAssets } from './assets.ts';
+import { settlementErrors } from './errors.ts';
+import type { Portion, SettlementHead } from './portion.ts';
+
+const fail = errorsOf(settlementErrors);
+
+/** An engine as the settlement knows it. */
+export interface SettledEngine {
+  readonly no: number;
+  readonly name: string;
+  readonly config: EngineConfig;
+  readonly assets: readonly EngineAsset[];
+}
+
+const sqlStateOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'severity' in error && 'code' in error ? String(error.code) : undefined;
+/** SQLSTATE of `matching.open_engine`. */
+const engineDiffers = 'MT002';
+/** Connection lost, server stopping or starting, no memory or disk for the moment. */
+const outageStates = /^(08|53|57P)/;
+
+/** Whether the database could not be asked or did not answer; anything else is an answer. */
+export function isOutage(error: unknown): boolean {
+  if (isStrongroomError(error)) return error.kind === 'unavailable';
+  const state = sqlStateOf(error);
+  if (state !== undefined) return outageStates.test(state) || isRetryable(error);
+  // What a socket or the driver throws has no severity; a defect of ours is one of the other two.
+  return error instanceof Error && !(error instanceof TypeError) && !(error instanceof RangeError);
+}
+
+/**
+ * Registers the engine at its first start.
+ * @param name of its journal: 1 to 32 of a-z, 0-9 and -
+ * @throws MATCHING_ENGINE_DIFFERS
+ */
+export async function openEngine(
+  queryable: Queryable,
+  name: string,
+  config: EngineConfig,
+): Promise<SettledEngine> {
+  const assets = engineAssets(config);
+  const { markets } = config;
+  try {
+    const { rows } = await queryable.query<{ no: number }>(
+      'SELECT matching.open_engine($1, $2, $3, $4, $5, $6, $7, $8) AS no',
+      [
+        name,
+        assets.map(({ id }) => id),
+        assets.map(({ unit }) => unit.toString()),
+        markets.map(({ id }) => id),
+        markets.map(({ base }) => base),
+        markets.map(({ quote }) => quote),
+        markets.map(({ lotUnits }) => lotUnits),
+        markets.map(({ tickUnits }) => tickUnits),
+      ],
+    );
+    return { no: rows[0]?.no ?? 0, name, config, assets };
+  } catch (error) {
+    if (sqlStateOf(error) !== engineDiffers) throw error;
+    throw fail(
+      'MATCHING_ENGINE_DIFFERS',
+      `${name} was settled with other assets or markets`,
+      { name },
+      error,
+    );
+  }
+}
+
+export async function readHead(
+  queryable: Queryable,
+  engine: Pick<SettledEngine, 'no'>,
+): Promise<SettlementHead> {
+  const { rows } = await queryable.query<{
+    portion: string;
+    trades: string;
+    seq: string;
+    index: number;
+    credited: string;
+    hash: Buffer;
+  }>('SELECT portion, trades, seq, index, credited, hash FROM matching.head WHERE engine = $1', [engine.no]);
+  const [row] = rows;
+  if (row === undefined) throw new RangeError(`engine ${engine.no} is not registered`);
+  return {
+    portion: BigInt(row.portion),
+    trades: BigInt(row.trades),
+    seq: Number.parseInt(row.seq, 10),
+    index: row.index,
+    credited: BigInt(row.credited),
+    hash: row.hash,
+  };
+}
+
+/** An array in PostgreSQL's text form of values that need no quotes; the driver's own way would escape each. */
+const plainArray = (values: readonly (string | number | bigint | boolean)[]): string =>
+  `{${values.join(',')}}`;
+
+/** Writes the portion's rows onto the head it was made for; false if the engine is settled elsewhere by now. */
+export async function recordPortion(tx: Tx, engine: SettledEngine, portion: Portion): Promise<boolean> {
+  const { after, head, trades, movements, house } = portion;
+  const { rows } = await tx.query<{ before: string }>({
+    name: 'matching-record-portion',
+    text: `SELECT matching.record_portion($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+             $20, $21, $22, $23, $24, $25, $26, $27) AS before`,
+    values: [
+      engine.no,
+      after.portion,
+      head.seq,
+      head.index,
+      head.hash,
+      plainArray(trades.map(({ seq }) => seq)),
+      plainArray(trades.map(({ index }) => index)),
+      plainArray(trades.map(({ market }) => market)),
+      plainArray(trades.map(({ price }) => price)),
+      plainArray(trades.map(({ lots }) => lots)),
+      plainArray(trades.map(({ takerBuys }) => takerBuys)),
+      plainArray(trades.map(({ auction }) => auction)),
+      plainArray(trades.map(({ taker }) => taker)),
+      plainArray(trades.map(({ maker }) => maker)),
+      plainArray(trades.map(({ takerOrder }) => takerOrder)),
+      plainArray(trades.map(({ makerOrder }) => makerOrder)),
+      plainArray(trades.map(({ takerFee }) => takerFee)),
+      plainArray(trades.map(({ makerFee }) => makerFee)),
+      plainArray(movements.map(({ seq }) => seq)),
+      plainArray(movements.map(({ index }) => index)),
+      plainArray(movements.map(({ account }) => account)),
+      plainArray(movements.map(({ asset }) => asset)),
+      plainArray(movements.map(({ units }) => units)),
+      plainArray(movements.map(({ ledgerSeq }) => ledgerSeq ?? 'NULL')),
+      plainArray(house.map(({ asset }) => asset)),
+      plainArray(house.map(({ charged }) => charged)),
+      plainArray(house.map(({ taken }) => taken)),
+    ],
+  });
+  return BigInt(rows[0]?.before ?? -1) === after.portion;
+}

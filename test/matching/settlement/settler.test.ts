@@ -1,0 +1,230 @@
+/** What stops a settler, what it waits for, and how it cuts. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { amount } from '#core/money';
+import { openCases } from '#infra/cases';
+import { openPool, type Pool } from '#infra/db';
+import { readEvents } from '#ledger';
+import { spotOut } from '#ledger/contract';
+import { parseEngineConfig } from '../../../matching/config.ts';
+import {
+  caseOfRefusal,
+  createEngineAccounts,
+  openEngine,
+  reconcile,
+  type Settler,
+  settlementCaseKind,
+  verifySettlement,
+} from '../../../matching/settlement/index.ts';
+import { databaseForThisFile } from '../../support/database.ts';
+import { config, customer, type Exchange, gold, openExchange, startUnits, TestSequencer } from './fixture.ts';
+
+const clock = { nowMs: () => Date.now() };
+let pool: Pool;
+let exchange: Exchange;
+beforeAll(async () => {
+  pool = openPool({ connectionString: await databaseForThisFile(), applicationName: 'test-settler' });
+  exchange = await openExchange(pool, 'main', 4);
+});
+afterAll(async () => {
+  await pool.end();
+});
+
+const order = { kind: 'place', market: 0, type: 'limit', timeInForce: 'gtc', price: 100 } as const;
+const sell = (account: number, lots: number) =>
+  exchange.sequencer.run({ ...order, account, side: 'sell', lots });
+const buy = (account: number, lots: number) =>
+  exchange.sequencer.run({ ...order, account, side: 'buy', lots });
+
+async function settleAll(options: Parameters<Exchange['settler']>[0] = {}) {
+  const settler = await exchange.settler(options);
+  for (const { slots, count } of exchange.sequencer.lots) settler.offer(slots, 0, count);
+  await settler.drain(exchange.sequencer.engine.seq);
+  return settler;
+}
+
+test('one command with more trades than a portion takes is cut within, and goes on there after a crash', async () => {
+  for (let n = 0; n < 25; n++) sell(1 + (n % 2), 1);
+  buy(3, 25);
+  const { seq } = exchange.sequencer.engine;
+  let stopped: Promise<void> | undefined;
+  const first: Settler = await exchange.settler({
+    tradesMax: 10,
+    onBooked: ({ portion }) => {
+      if (portion === 2n) stopped = first.stop();
+    },
+  });
+  for (const { slots, count } of exchange.sequencer.lots) first.offer(slots, 0, count);
+  await expect(first.drain()).rejects.toMatchObject({ code: 'MATCHING_SETTLEMENT_STOPPED' });
+  await stopped;
+  const second = await exchange.settler({ tradesMax: 10 });
+  // `accepted` and 20 trades.
+  expect(second.head).toMatchObject({ seq, index: 20, trades: 20n });
+  // From the next command on would leave out the rest of this one.
+  buy(3, 1);
+  const [lot] = exchange.sequencer.lots.slice(-1);
+  if (lot === undefined) throw new Error('no event');
+  expect(() => {
+    second.offer(lot.slots, 0, lot.count);
+  }).toThrow(expect.objectContaining({ code: 'MATCHING_SETTLEMENT_GAP' }));
+  const settler = await settleAll({ tradesMax: 10 });
+  expect(settler.head.trades).toBe(25n);
+  expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
+});
+
+test('events that are missing are refused, and nothing of them is booked', async () => {
+  const before = (await settleAll()).head;
+  sell(1, 1);
+  buy(2, 1);
+  const settler = await exchange.settler();
+  const [lot] = exchange.sequencer.lots.slice(-1);
+  if (lot === undefined) throw new Error('no event');
+  expect(() => {
+    settler.offer(lot.slots, 0, lot.count);
+  }).toThrow(
+    expect.objectContaining({
+      code: 'MATCHING_SETTLEMENT_GAP',
+      details: expect.objectContaining({ lastSeq: before.seq }) as object,
+    }),
+  );
+  await settler.drain(exchange.sequencer.engine.seq);
+  expect(settler.head).toEqual(before);
+  await settleAll();
+});
+
+test('behind by more than the bound, new orders are refused until half of it is booked; nothing is dropped', async () => {
+  for (let n = 0; n < 60; n++) {
+    sell(1, 1);
+    buy(2, 1);
+  }
+  const seen: boolean[] = [];
+  const settler = await exchange.settler({
+    tradesMax: 10,
+    lagMax: 40,
+    onBooked: () => seen.push(settler.lagExceeded()),
+  });
+  expect(settler.lagExceeded()).toBe(false);
+  for (const { slots, count } of exchange.sequencer.lots) settler.offer(slots, 0, count);
+  expect(settler.lagExceeded()).toBe(true);
+  await settler.drain(exchange.sequencer.engine.seq);
+  // 61 waited: above 40, then above 20, then not.
+  expect(seen.slice(0, 3)).toEqual([true, true, true]);
+  expect(seen.at(-1)).toBe(false);
+  expect(settler.waiting).toBe(0);
+  const { differences } = await reconcile(
+    { pool, engine: exchange.engine, ledger: exchange.ledger, readEvents },
+    exchange.sequencer.engine,
+  );
+  expect(differences).toEqual([]);
+});
+
+test('the head follows also where nothing is traded', async () => {
+  exchange.sequencer.run({ kind: 'cancel', account: 1, orderId: 1 });
+  const settler = await settleAll();
+  expect(settler.head.seq).toBe(exchange.sequencer.engine.seq);
+  const { portion } = settler.head;
+  // And not again when there is nothing new.
+  expect((await settleAll()).head.portion).toBe(portion);
+});
+
+test('a database that lost portions stops the settler, which has let go of their events', async () => {
+  const settler = await settleAll();
+  sell(1, 1);
+  buy(2, 1);
+  // As after a failover to a server that had not got the last portion.
+  const { rows } = await pool.query<{ portion: string; seq: string }>(
+    'SELECT portion, seq FROM matching.head WHERE engine = $1',
+    [exchange.engine.no],
+  );
+  await pool.query('UPDATE matching.head SET portion = portion - 1, seq = seq - 1 WHERE engine = $1', [
+    exchange.engine.no,
+  ]);
+  for (const { slots, count } of exchange.sequencer.lots) settler.offer(slots, 0, count);
+  await expect(settler.drain()).rejects.toMatchObject({
+    code: 'MATCHING_SETTLEMENT_GAP',
+    details: { lastSeq: settler.head.seq - 1, settledSeq: settler.head.seq },
+  });
+  await pool.query('UPDATE matching.head SET portion = $2, seq = $3 WHERE engine = $1', [
+    exchange.engine.no,
+    rows[0]?.portion,
+    rows[0]?.seq,
+  ]);
+  await settleAll();
+  expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
+});
+
+test('a name stands for one set of assets and markets', async () => {
+  expect(await openEngine(pool, 'main', config)).toEqual(exchange.engine);
+  const other = parseEngineConfig({
+    ...config,
+    assets: config.assets.map((asset) => ({ ...asset, unitExponent: 3 })),
+  });
+  await expect(openEngine(pool, 'main', other)).rejects.toMatchObject({ code: 'MATCHING_ENGINE_DIFFERS' });
+  const { markets } = config;
+  const moved = parseEngineConfig({
+    ...config,
+    markets: markets.map((market) => ({ ...market, lotUnits: 7 })),
+  });
+  await expect(openEngine(pool, 'main', moved)).rejects.toMatchObject({ code: 'MATCHING_ENGINE_DIFFERS' });
+  expect((await openEngine(pool, 'other', other)).no).not.toBe(exchange.engine.no);
+});
+
+test('what the ledger does not have stops the settler with a case; no portion is passed over', async () => {
+  const { sequencer, engine, ledger } = exchange;
+  const { head } = await settleAll();
+  // Somebody books past the engine, which then lets the customer take it to main once more.
+  const all = amount(gold, startUnits.get(gold) ?? 0n);
+  await ledger.apply(spotOut({ reference: 'past-the-engine', accountId: customer(4), amount: all }));
+  sequencer.run({ kind: 'debit', account: 4, asset: 2, units: all.units });
+  sell(1, 1);
+  buy(2, 1);
+  const settler = await exchange.settler({ tradesMax: 1, onRefused: caseOfRefusal(pool, clock) });
+  for (const { slots, count } of sequencer.lots) settler.offer(slots, 0, count);
+  await expect(settler.drain()).rejects.toMatchObject({
+    code: 'MATCHING_SETTLEMENT_REFUSED',
+    kind: 'invariant',
+    cause: { code: 'LEDGER_INSUFFICIENT_FUNDS' },
+  });
+  expect(settler.head).toEqual(head);
+  const [lot] = sequencer.lots.slice(-1);
+  if (lot === undefined) throw new Error('no event');
+  expect(() => {
+    settler.offer(lot.slots, 0, lot.count);
+  }).toThrow(expect.objectContaining({ code: 'MATCHING_SETTLEMENT_REFUSED' }));
+  const cases = await openCases(pool);
+  expect(cases).toMatchObject([{ kind: settlementCaseKind, subject: 'engine:main' }]);
+  // Started again, it comes to the same portion; the case is the same.
+  const again = await exchange.settler({ onRefused: caseOfRefusal(pool, clock) });
+  for (const { slots, count } of sequencer.lots) again.offer(slots, 0, count);
+  await expect(again.drain()).rejects.toMatchObject({ code: 'MATCHING_SETTLEMENT_REFUSED' });
+  expect(await openCases(pool)).toHaveLength(1);
+  expect((await exchange.settler()).head).toEqual(head);
+  expect(await verifySettlement(pool, engine)).toEqual([]);
+  expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
+});
+
+test('an account that no number was given to stops it', async () => {
+  const stranger = await openEngine(pool, 'stranger', config);
+  const sequencer = new TestSequencer(config);
+  sequencer.run({ kind: 'open-account', account: 1 });
+  sequencer.run({ kind: 'credit', account: 1, asset: 0, units: 5n, position: 1 });
+  const settler = await exchange.settler({ engine: stranger });
+  for (const { slots, count } of sequencer.lots) settler.offer(slots, 0, count);
+  await expect(settler.drain()).rejects.toMatchObject({ cause: { code: 'MATCHING_ACCOUNT_UNKNOWN' } });
+});
+
+test.each([
+  ['a transfer that is none', 2 ** 50, 5n],
+  ['the transfer of another', 2, 5n],
+])('an engine that was credited %s is not settled', async (name, position, units) => {
+  const made = await openEngine(pool, `false-${position}`, config);
+  const sequencer = new TestSequencer(config);
+  await createEngineAccounts({ pool, engine: made, submit: sequencer.submit }).numberOf(customer(3));
+  sequencer.run({ kind: 'credit', account: 1, asset: 0, units, position });
+  const settler = await exchange.settler({ engine: made });
+  for (const { slots, count } of sequencer.lots) settler.offer(slots, 0, count);
+  await expect(settler.drain(), name).rejects.toMatchObject({
+    code: 'MATCHING_SETTLEMENT_REFUSED',
+    cause: { code: 'MT005' },
+  });
+  expect(settler.head.portion).toBe(0n);
+});
