@@ -1,5 +1,6 @@
 /** Error codes of the matching engine: a caller's mistakes and broken files. What becomes of an order is an event, never an error. */
 import type { ErrorCatalogue } from '#core/errors';
+import { settlementErrors } from './settlement/errors.ts';
 
 export const matchingErrors = {
   MATCHING_CONFIG_INVALID: {
@@ -94,4 +95,5 @@ export const matchingErrors = {
     why: 'The same commands gave another state hash than the one recorded when they were first applied.',
     whatToDo: 'Trust neither engine: stop both, keep the folder, and replay it on a third machine.',
   },
+  ...settlementErrors,
 } as const satisfies ErrorCatalogue;
