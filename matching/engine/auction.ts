@@ -9,8 +9,11 @@ import { floatAt, intAt } from './words.ts';
 const buyer: Party = { account: 0, ppm: 0, fee: 0 };
 const seller: Party = { account: 0, ppm: 0, fee: 0 };
 
-interface Candidate {
-  readonly level: number;
+/** Ticks at which the same is bought and sold: between two prices with orders nothing changes, however wide the ladder. */
+interface Segment {
+  /** Levels, both ends included. */
+  readonly from: number;
+  readonly to: number;
   /** Sums over many orders may leave the integers a number holds exactly. */
   readonly volume: bigint;
   /** Buys less sells. */
@@ -25,20 +28,30 @@ function lotsAt({ orders }: Core, ladder: Ladder, level: number): bigint {
   return lots;
 }
 
-/** Executable volume at each tick from the best ask to the best bid. */
-function candidates(core: Core, market: Market): Candidate[] {
-  const { bids, asks } = market;
-  const low = asks.best;
+/** Executable volume from the best ask to the best bid, ascending. */
+function segments(core: Core, { bids, asks }: Market): Segment[] {
   const high = bids.best;
-  let buys = 0n;
-  for (let level = high; level !== none && level >= low; level = bids.after(level))
-    buys += lotsAt(core, bids, level);
+  const bidLevels: number[] = [];
+  for (let level = high; level !== none && level >= asks.best; level = bids.after(level))
+    bidLevels.push(level);
+  let buys = bidLevels.reduce((sum, level) => sum + lotsAt(core, bids, level), 0n);
   let sells = 0n;
-  const found: Candidate[] = [];
-  for (let level = low; level <= high; level++) {
-    sells += lotsAt(core, asks, level);
-    found.push({ level, volume: lesserOf(buys, sells), surplus: buys - sells });
-    buys -= lotsAt(core, bids, level);
+  let nextAsk = asks.best;
+  const found: Segment[] = [];
+  for (let from = nextAsk; from <= high; ) {
+    if (from === nextAsk) {
+      sells += lotsAt(core, asks, from);
+      nextAsk = asks.after(from);
+    }
+    // The lowest bid not below `from`: up to it, itself included, nobody stops buying.
+    const bid = bidLevels.at(-1) ?? high;
+    const to = nextAsk === none ? bid : Math.min(bid, nextAsk - 1);
+    found.push({ from, to, volume: lesserOf(buys, sells), surplus: buys - sells });
+    if (to === bid) {
+      buys -= lotsAt(core, bids, bid);
+      bidLevels.pop();
+    }
+    from = to + 1;
   }
   return found;
 }
@@ -50,26 +63,27 @@ function lesserOf(a: bigint, b: bigint): bigint {
 function largerOf(a: bigint, b: bigint): bigint {
   return a < b ? b : a;
 }
-const sizeOf = ({ surplus }: Candidate): bigint => (surplus < 0n ? -surplus : surplus);
+const sizeOf = ({ surplus }: Segment): bigint => (surplus < 0n ? -surplus : surplus);
 
 /** The tick of the uniform price, from the ladder's lowest; `undefined`: nothing crosses. */
 function uniformLevel(core: Core, market: Market): number | undefined {
   const { bids, asks, config } = market;
   if (bids.best === none || asks.best === none || bids.best < asks.best) return undefined;
-  const all = candidates(core, market);
+  const all = segments(core, market);
   const volume = all.reduce((most, each) => largerOf(most, each.volume), 0n);
   const fullest = all.filter((each) => each.volume === volume);
   const [first] = fullest;
   if (first === undefined) return undefined;
   const surplus = fullest.reduce((least, each) => lesserOf(least, sizeOf(each)), sizeOf(first));
   const left = fullest.filter((each) => sizeOf(each) === surplus);
-  if (left.every((each) => each.surplus > 0n)) return left.at(-1)?.level;
-  if (left.every((each) => each.surplus < 0n)) return left[0]?.level;
+  if (left.every((each) => each.surplus > 0n)) return left.at(-1)?.to;
+  if (left.every((each) => each.surplus < 0n)) return left[0]?.from;
   const reference =
     market.lastPrice === 0 ? Math.floor((market.bandLow + market.bandHigh) / 2) : market.lastPrice;
-  const distance = ({ level }: Candidate): number => Math.abs(level + config.minPrice - reference);
-  // Candidates ascend, so of two as near the lower one stays.
-  return left.reduce((nearest, each) => (distance(each) < distance(nearest) ? each : nearest)).level;
+  const wanted = reference - config.minPrice;
+  const nearest = left.map(({ from, to }) => Math.min(Math.max(wanted, from), to));
+  // They ascend, so of two as near the lower one stays.
+  return nearest.reduce((best, level) => (Math.abs(level - wanted) < Math.abs(best - wanted) ? level : best));
 }
 
 function reduce({ orders }: Core, slot: number, lots: number): void {

@@ -1,6 +1,10 @@
 /** SEMANTICS.md: Uncross, Market states. */
 import { describe, expect, test } from 'vitest';
+import type { CommandBody } from '../../../matching/commands.ts';
+import { ladderTicksMax } from '../../../matching/config.ts';
+import { createEngine } from '../../../matching/engine/index.ts';
 import type { Side } from '../../../matching/vocabulary.ts';
+import { documentEngine } from './both.ts';
 import { ethUsd, oneMarket } from './configs.ts';
 import { Desk } from './desk.ts';
 
@@ -140,6 +144,30 @@ describe('the uniform price', () => {
     expect(desk.setMarket('open')[0]).toBe(`trade a e ${maxOrderLots - 1}@1 left 0 0`);
     expect(desk.book('sell')).toBe('1@1');
   });
+});
+
+test('a cross over the widest ladder there is costs no more than its orders', () => {
+  const market = { ...ethUsd, minPrice: 1, maxPrice: ladderTicksMax, maxOrderValue: Number.MAX_SAFE_INTEGER };
+  const { submit } = documentEngine(createEngine({ ...oneMarket, markets: [market] }));
+  const place = { kind: 'place', market: 0, type: 'limit', timeInForce: 'gtc' } as const;
+  const commands: CommandBody[] = [
+    { kind: 'open-account', account: 1 },
+    { kind: 'open-account', account: 2 },
+    { kind: 'credit', account: 1, asset: 1, units: 2n ** 60n, position: 1 },
+    { kind: 'credit', account: 2, asset: 0, units: 2n ** 60n, position: 2 },
+  ];
+  // Each opening would look at a million prices if it looked at each.
+  for (let opening = 0; opening < 200; opening++)
+    commands.push(
+      { kind: 'set-market', market: 0, state: 'auction' },
+      { ...place, account: 1, side: 'buy', price: ladderTicksMax, lots: 3 },
+      { ...place, account: 2, side: 'sell', price: 1, lots: 3 },
+      { kind: 'set-market', market: 0, state: 'open' },
+    );
+  const events = commands.flatMap((body, at) => submit({ ...body, seq: at + 1, timeMs: 0 }));
+  const prices = events.flatMap((event) => (event.kind === 'trade' ? [event.price] : []));
+  // The middle of the ladder, and then the last price.
+  expect(prices).toEqual(Array.from({ length: 200 }, () => ladderTicksMax / 2));
 });
 
 describe('the uncross', () => {
