@@ -235,6 +235,19 @@ describe('damage', () => {
   });
 });
 
+test('a segment of another history is refused by the one that follows it, though it is whole in itself', async () => {
+  const { folder, file } = await threeFrames();
+  await writeGroups(folder, [commands.slice(6, 8)]);
+  const other = throwawayFolder();
+  await writeGroups(other, [commands.slice(1, 3), commands.slice(2, 3), commands.slice(3, 6)]);
+  const foreign = readFileSync(path.join(other, segmentsOf(other)[0] ?? ''));
+  withBytes(
+    file,
+    () => foreign,
+    () => expect(codeOf(() => readAll(folder))).toBe('MATCHING_JOURNAL_DAMAGED'),
+  );
+});
+
 describe('epochs', () => {
   test('of two that claim at once one wins', () => {
     const folder = throwawayFolder();

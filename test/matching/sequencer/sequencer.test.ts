@@ -265,12 +265,18 @@ describe('publication', () => {
     let answers = 0;
     const all = commands.slice(0, 3).map((body) => sequencer.submit(body).then(() => answers++));
     await until(() => disk.holds === 1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // The engine is through with these before the first ones are durable.
+    all.push(...commands.slice(3, 5).map((body) => sequencer.submit(body).then(() => answers++)));
+    await new Promise((resolve) => setTimeout(resolve, 100));
     expect([events.length, answers, sequencer.publishedSeq]).toEqual([0, 0, 0]);
+    disk.release();
+    await until(() => disk.holds === 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect([events.length, answers, sequencer.publishedSeq]).toEqual([3, 3, 3]);
     disk.letGo();
     await Promise.all(all);
-    expect([answers, sequencer.publishedSeq]).toEqual([3, 3]);
-    expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    expect([answers, sequencer.publishedSeq]).toEqual([5, 5]);
+    expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
   });
 
   test('a queue that is full refuses and loses nothing', async () => {
