@@ -8,6 +8,8 @@ import { invariant } from '#core/errors';
 import { intAt } from './words.ts';
 
 const wordValues = 2 ** 32;
+/** A product is exact here too, and several times faster than a quotient. */
+const perWord = 2 ** -32;
 /** Sums over all accounts stay below, so no sum of two balances leaves int64. */
 export const totalMax = 2n ** 62n - 1n;
 
@@ -19,7 +21,7 @@ function add(words: Int32Array, at: number, units: number): void {
   const low = units >>> 0;
   const sum = (intAt(words, at) >>> 0) + low;
   words[at] = sum;
-  words[at + 1] = intAt(words, at + 1) + (units - low) / wordValues + (sum >= wordValues ? 1 : 0);
+  words[at + 1] = intAt(words, at + 1) + (units - low) * perWord + (sum >= wordValues ? 1 : 0);
 }
 
 /** @returns whether there was enough; if not, the words are below zero */
@@ -27,7 +29,7 @@ function subtract(words: Int32Array, at: number, units: number): boolean {
   const low = units >>> 0;
   const difference = (intAt(words, at) >>> 0) - low;
   words[at] = difference;
-  const high = intAt(words, at + 1) - (units - low) / wordValues - (difference < 0 ? 1 : 0);
+  const high = intAt(words, at + 1) - (units - low) * perWord - (difference < 0 ? 1 : 0);
   words[at + 1] = high;
   return high >= 0;
 }
@@ -53,7 +55,7 @@ export class Balances {
   covers(account: number, asset: number, units: number): boolean {
     const at = this.#at(account, asset) + availableWord;
     const low = units >>> 0;
-    const high = (units - low) / wordValues;
+    const high = (units - low) * perWord;
     const ownHigh = intAt(this.#words, at + 1);
     return ownHigh > high || (ownHigh === high && intAt(this.#words, at) >>> 0 >= low);
   }

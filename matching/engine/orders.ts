@@ -24,7 +24,7 @@ export const orderFloat = { id: 4, rest: 5, visible: 6, filled: 7 } as const;
 
 /** Bits of the meta word; side, type and self-trade mode by their number in the vocabulary. */
 export const metaShift = { side: 0, type: 1, timeInForce: 3, selfTrade: 5 } as const;
-export const metaFlag = { postOnly: 1 << 8, resting: 1 << 9, waiting: 1 << 10 } as const;
+export const metaFlag = { postOnly: 1 << 8, resting: 1 << 9, waiting: 1 << 10, clientId: 1 << 11 } as const;
 export const sideOf = (meta: number): number => meta & 1;
 export const typeOf = (meta: number): number => (meta >>> metaShift.type) & 3;
 export const timeInForceOf = (meta: number): number => (meta >>> metaShift.timeInForce) & 3;

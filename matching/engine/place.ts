@@ -194,7 +194,9 @@ function make(core: Core, market: Market): number {
     (type << metaShift.type) |
     (timeInForce << metaShift.timeInForce) |
     (selfTrade << metaShift.selfTrade);
-  orders.setInt(slot, orderInt.meta, words | (isPostOnly ? metaFlag.postOnly : 0));
+  const hasClientId = draft.clientLow !== 0 || draft.clientHigh !== 0;
+  const flags = (isPostOnly ? metaFlag.postOnly : 0) | (hasClientId ? metaFlag.clientId : 0);
+  orders.setInt(slot, orderInt.meta, words | flags);
   orders.setFloat(slot, orderFloat.id, core.seq);
   orders.setFloat(slot, orderFloat.rest, lots);
   orders.setFloat(slot, orderFloat.visible, lots);
