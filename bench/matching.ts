@@ -12,6 +12,7 @@ import {
   heapGrowth,
   type Latency,
   openLoop,
+  type Rate,
   rates,
 } from './matching/measure.ts';
 import {
@@ -46,6 +47,15 @@ const sizesOf = (quick: boolean): readonly Size[] => {
 const inFlightCounts = [1, 1_024, 16_384] as const;
 const openLoopRates = [100_000, 500_000, 1_000_000] as const;
 
+/** Of the rounds, in whole commands. */
+const median = (rates: readonly Rate[] = [], of: keyof Rate): number =>
+  Math.round(
+    quantile(
+      rates.map((rate) => rate[of]),
+      0.5,
+    ),
+  );
+
 interface Rows {
   readonly rows: readonly BenchRow[];
   readonly latencies: readonly LatencyRow[];
@@ -53,6 +63,8 @@ interface Rows {
 interface Measured extends Rows {
   readonly ratio: number;
   readonly heap: HeapGrowth;
+  /** Ours, then the peer's. */
+  readonly perProcessorSecond: readonly number[];
   readonly book: string;
 }
 
@@ -93,7 +105,7 @@ async function measure({ mix, resting, count, peerCount }: Size, quick: boolean)
     return {
       subject: subject.name,
       workload: `${workload}, ${commands.toLocaleString('en')} commands`,
-      opsPerSecond: Math.round(quantile(found.get(subject) ?? [], 0.5)),
+      opsPerSecond: median(found.get(subject), 'perSecond'),
       p50Ms: latency.p50Us / 1_000,
       p99Ms: latency.p99Us / 1_000,
     };
@@ -105,11 +117,16 @@ async function measure({ mix, resting, count, peerCount }: Size, quick: boolean)
     ratio: ratio(rows[0]?.opsPerSecond ?? 0, rows[1]?.opsPerSecond ?? 0),
     heap: await heapGrowth(strongroom, flow, count),
     book: bookText(outcome, peerCount),
+    perProcessorSecond: subjects.map(({ subject }) => median(found.get(subject), 'perProcessorSecond')),
   };
 }
 
 /** How the book looked, and what a million commands left on the heap of the engine. */
-const bookConditions = (name: string, { book, heap }: Measured): Record<string, string | number> => ({
+const bookConditions = (
+  name: string,
+  { book, heap, perProcessorSecond }: Measured,
+): Record<string, string | number> => ({
+  [`${name}PerProcessorSecond`]: perProcessorSecond.map((rate) => rate.toLocaleString('en')).join(' over '),
   [`${name}Book`]: book,
   [`${name}HeapMiBPerMillion`]: heap.keptMiBPerMillion,
   [`${name}CollectionsPerMillion`]: heap.collectionsPerMillion,

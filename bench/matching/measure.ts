@@ -11,20 +11,29 @@ setFlagsFromString('--expose-gc');
 /** So that nobody pays for the garbage of the one before. */
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Of fresh books in turn, so that what else the machine does meets each of them. @returns commands per second, one per round */
+export interface Rate {
+  readonly perSecond: number;
+  /** Per second that the processor was ours: what else runs on the machine hardly moves it. */
+  readonly perProcessorSecond: number;
+}
+
+/** Of fresh books in turn, so that what else the machine does meets each of them. @returns one rate per round */
 export function rates(
   subjects: readonly { readonly subject: Subject; readonly count: number }[],
   flow: Flow,
   rounds: number,
-): Map<Subject, number[]> {
-  const found = new Map<Subject, number[]>(subjects.map(({ subject }) => [subject, []]));
+): Map<Subject, Rate[]> {
+  const found = new Map<Subject, Rate[]>(subjects.map(({ subject }) => [subject, []]));
   for (let round = 0; round < rounds; round++)
     for (const { subject, count } of subjects) {
       const book = subject.open(flow);
       collectGarbage();
+      const before = process.cpuUsage();
       const startedMs = performance.now();
       book.run(0, count);
-      found.get(subject)?.push((count * 1_000) / (performance.now() - startedMs));
+      const perSecond = (count * 1_000) / (performance.now() - startedMs);
+      const { user, system } = process.cpuUsage(before);
+      found.get(subject)?.push({ perSecond, perProcessorSecond: (count * 1e6) / (user + system) });
     }
   return found;
 }
