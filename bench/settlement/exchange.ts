@@ -53,7 +53,7 @@ export interface BenchExchange {
   trade(trades: number): EventLot[];
 }
 
-export function configOf(accounts: number): EngineConfig {
+function configOf(accounts: number): EngineConfig {
   return parseEngineConfig({
     assets: [
       { id: base, unitExponent: 9 },

@@ -10,7 +10,6 @@ export {
 } from './accounts.ts';
 export { type EngineAmount, type EngineAsset, engineAmount, engineAssets, ledgerAmount } from './assets.ts';
 export { caseOfRefusal, settlementCaseKind } from './cases.ts';
-export { settlementErrors } from './errors.ts';
 export type { SettlementHead } from './portion.ts';
 export {
   type BalanceDifference,
