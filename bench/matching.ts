@@ -34,7 +34,7 @@ interface Size {
   readonly peerCount: number;
 }
 const sizesOf = (quick: boolean): readonly Size[] => {
-  const count = quick ? 300_000 : 1_000_000;
+  const count = quick ? 500_000 : 1_000_000;
   const few = quick ? 10 : 1;
   return [
     { name: 'resting1k', mix: 'mixed', resting: 1_000, count, peerCount: 1_000_000 / few },
@@ -91,7 +91,6 @@ function bookText({ bids, asks, volume }: Outcome, commands: number): string {
 async function measure({ mix, resting, count, peerCount }: Size, quick: boolean): Promise<Measured> {
   const workload = `${mix}, ${resting.toLocaleString('en')} resting`;
   const flow = makeFlow(mix, resting, Math.max(count, peerCount));
-  // Also the throw-away instances that warm up.
   const outcome = assertSameOutcome(flow, peerCount);
   const subjects = [
     { subject: strongroom, count },
@@ -167,7 +166,7 @@ async function main(): Promise<void> {
         strongroom: `whole engine on one thread: ${accounts} accounts, balances held and settled, fees of maker and taker, self-trade check, events written, hashed and read, ${portion} commands between two reads`,
         peer: 'nodejs-order-book 10.1.1: the book alone, without accounts, balances or fees; journal off; integers',
         commands:
-          'made before the clock runs; fresh books, warmed up, garbage collected before each round; rounds in turn, the median counts',
+          'made before the clock runs; fresh books, a first round thrown away, garbage collected before each round; rounds in turn, the median counts',
         agreement:
           'traded volume and each level of the final book are equal for both, as far as the peer got (asserted)',
         peerAt100k:

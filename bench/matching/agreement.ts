@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert';
 import { type Outcome, peer, strongroom } from './books.ts';
 import type { Flow } from './flow.ts';
 
-/** Both books, fresh, through the first `count` timed commands; also warms both up. @throws AssertionError with the first difference */
+/** Both books, fresh, through the first `count` timed commands. @throws AssertionError with the first difference */
 export function assertSameOutcome(flow: Flow, count: number): Outcome {
   const [ours, theirs] = [strongroom, peer].map((subject) => {
     const book = subject.open(flow);

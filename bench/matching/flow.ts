@@ -68,7 +68,7 @@ export interface Flow {
   readonly calls: readonly PeerCall[];
 }
 
-export const flowConfig = (): EngineConfig =>
+const flowConfig = (): EngineConfig =>
   parseEngineConfig({
     assets: [
       { id: 'ledger:base', unitExponent: 0 },
