@@ -31,7 +31,7 @@ const kind = {
   setBand: commandKinds.indexOf('set-band'),
 } as const;
 /** A portion of commands between two drains; its events fit the memory of a small machine (96 bytes each). */
-export const undrainedEventsMax = 1 << 22;
+const undrainedEventsMax = 1 << 22;
 
 /** One price of the book. */
 export interface BookLevel {

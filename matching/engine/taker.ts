@@ -1,7 +1,7 @@
 /** A new, triggered or amended order becomes a taker, and what is left of it rests or ends. */
-import { buy, type Core, doneNumber, type Market, stateNumber, typeNumber } from './core.ts';
+import { buy, type Core, doneNumber, type Market, stateNumber } from './core.ts';
 import { match } from './match.ts';
-import { none, orderFloat, orderInt, sideOf, timeInForceOf, typeOf } from './orders.ts';
+import { none, orderFloat, orderInt, sideOf, timeInForceOf } from './orders.ts';
 import { floatAt } from './words.ts';
 
 const million = 1_000_000;
@@ -21,7 +21,7 @@ export function endTaker(
 }
 
 /** How far a market order may go from the best opposite price, inside the band; -1: there is no opposite order. */
-export function collarLimit(market: Market, side: number): number {
+function collarLimit(market: Market, side: number): number {
   const { best } = market.opposite(side);
   if (best === none) return none;
   const price = best + market.config.minPrice;
@@ -60,7 +60,3 @@ export function enterMarket(core: Core, market: Market, slot: number, isRegister
   const left = isDry ? doneNumber['no-liquidity'] : doneNumber.collar;
   endTaker(core, market, slot, reason === none ? left : reason, isRegistered);
 }
-
-/** A stop that was triggered: a plain order from now on, with the hold it has. */
-export const typeAfterTrigger = (meta: number): number =>
-  typeOf(meta) === typeNumber.stop ? typeNumber.market : typeNumber.limit;
