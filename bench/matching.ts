@@ -75,11 +75,13 @@ const latencyRow = (subject: string, workload: string, loop: string, latency: La
   ...latency,
 });
 
-function openLoopRows(flow: Flow, workload: string, seconds: number): LatencyRow[] {
-  return openLoopRates.map((rate) => {
-    const latency = openLoop(strongroom, flow, rate, Math.min(flow.count, rate * seconds));
-    return latencyRow(strongroom.name, workload, `open, ${rate.toLocaleString('en')}/s`, latency);
-  });
+async function openLoopRows(flow: Flow, workload: string, seconds: number): Promise<LatencyRow[]> {
+  const rows: LatencyRow[] = [];
+  for (const rate of openLoopRates) {
+    const latency = await openLoop(strongroom, flow, rate, Math.min(flow.count, rate * seconds));
+    rows.push(latencyRow(strongroom.name, workload, `open, ${rate.toLocaleString('en')}/s`, latency));
+  }
+  return rows;
 }
 
 function bookText({ bids, asks, volume }: Outcome, commands: number): string {
@@ -96,20 +98,21 @@ async function measure({ mix, resting, count, peerCount }: Size, quick: boolean)
     { subject: strongroom, count },
     { subject: peer, count: peerCount },
   ];
-  const found = rates(subjects, flow, quick ? 3 : 7);
+  const found = await rates(subjects, flow, quick ? 3 : 7);
   const latencies: LatencyRow[] = [];
-  const rows = subjects.map(({ subject, count: commands }): BenchRow => {
-    const latency = closedLoop(subject, flow, commands);
+  const rows: BenchRow[] = [];
+  for (const { subject, count: commands } of subjects) {
+    const latency = await closedLoop(subject, flow, commands);
     latencies.push(latencyRow(subject.name, workload, 'closed', latency));
-    return {
+    rows.push({
       subject: subject.name,
       workload: `${workload}, ${commands.toLocaleString('en')} commands`,
       opsPerSecond: median(found.get(subject), 'perSecond'),
       p50Ms: latency.p50Us / 1_000,
       p99Ms: latency.p99Us / 1_000,
-    };
-  });
-  latencies.push(...openLoopRows(flow, workload, quick ? 0.5 : 2));
+    });
+  }
+  latencies.push(...(await openLoopRows(flow, workload, quick ? 0.5 : 2)));
   return {
     rows,
     latencies,

@@ -8,8 +8,15 @@ import type { Subject } from './books.ts';
 import type { Flow } from './flow.ts';
 
 setFlagsFromString('--expose-gc');
-/** So that nobody pays for the garbage of the one before. */
 const collectGarbage = runInNewContext('gc') as () => void;
+/** What a collection leaves to other threads; without it they took a fifth of the next round. */
+const sweepMs = 30;
+
+/** So that nobody pays for the garbage of the one before. */
+async function settleHeap(): Promise<void> {
+  collectGarbage();
+  await delay(sweepMs);
+}
 
 export interface Rate {
   readonly perSecond: number;
@@ -18,17 +25,17 @@ export interface Rate {
 }
 
 /** Of fresh books in turn, so that what else the machine does meets each of them. @returns one rate per round */
-export function rates(
+export async function rates(
   subjects: readonly { readonly subject: Subject; readonly count: number }[],
   flow: Flow,
   rounds: number,
-): Map<Subject, Rate[]> {
+): Promise<Map<Subject, Rate[]>> {
   const found = new Map<Subject, Rate[]>(subjects.map(({ subject }) => [subject, []]));
   // The first is thrown away: the compiler is not done before it has seen this much.
   for (let round = -1; round < rounds; round++)
     for (const { subject, count } of subjects) {
       const book = subject.open(flow);
-      collectGarbage();
+      await settleHeap();
       const before = process.cpuUsage();
       const startedMs = performance.now();
       book.run(0, count);
@@ -52,10 +59,10 @@ export function latencyOf(samplesMs: Float64Array): Latency {
 }
 
 /** Each command as soon as the one before is done: service time, reading its events and twice the clock included. */
-export function closedLoop(subject: Subject, flow: Flow, count: number): Latency {
+export async function closedLoop(subject: Subject, flow: Flow, count: number): Promise<Latency> {
   const book = subject.open(flow);
   const samplesMs = new Float64Array(count);
-  collectGarbage();
+  await settleHeap();
   for (let at = 0; at < count; at++) {
     const startedMs = performance.now();
     book.run(at, at + 1);
@@ -65,10 +72,15 @@ export function closedLoop(subject: Subject, flow: Flow, count: number): Latency
 }
 
 /** Each command at its time, whether the one before is done or not; latency counts from that time, so queueing shows. */
-export function openLoop(subject: Subject, flow: Flow, ratePerSecond: number, count: number): Latency {
+export async function openLoop(
+  subject: Subject,
+  flow: Flow,
+  ratePerSecond: number,
+  count: number,
+): Promise<Latency> {
   const book = subject.open(flow);
   const samplesMs = new Float64Array(count);
-  collectGarbage();
+  await settleHeap();
   const startMs = performance.now() + 1;
   for (let at = 0; at < count; at++) {
     const dueMs = startMs + (at * 1_000) / ratePerSecond;
@@ -86,10 +98,7 @@ export interface HeapGrowth {
 }
 async function usedBytes(): Promise<number> {
   // Buffers that the first one frees are swept beside us and counted off by the next.
-  for (let i = 0; i < 3; i++) {
-    collectGarbage();
-    await delay(20);
-  }
+  for (let i = 0; i < 3; i++) await settleHeap();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
