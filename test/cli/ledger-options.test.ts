@@ -243,9 +243,11 @@ describe('what is given wrongly', () => {
     await expect(
       withLedgerDatabase({ databaseUrl: bench.connectionString }, async (own) => {
         const { rows } = await own.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-        const sleeping = own.query('SELECT pg_sleep(30)');
-        await superuser.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
-        await sleeping;
+        // Waited for together: the one may end before the other has answered.
+        await Promise.all([
+          own.query('SELECT pg_sleep(30)'),
+          superuser.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]),
+        ]);
       }),
     ).rejects.toMatchObject({ code: 'INFRA_DATABASE_UNREACHABLE', retryable: true });
   });
