@@ -30,9 +30,7 @@ async function tell(
   await tellLyingCoordinator(context, approvedId);
   await tellSignerKilled(context);
   await tellWorkerKilled(context);
-  const end = await tellProof(context);
-  await tellLedger(context);
-  return end;
+  return await tellProof(context);
 }
 
 /** Tells the story and writes demo-report.json, also when a step fails. True when every step is ok. */
@@ -59,6 +57,7 @@ export async function runDemo(
   let end: { accounts: readonly AccountLine[]; proof: readonly ProofLine[] } = { accounts: [], proof: [] };
   try {
     end = await tell(context);
+    await tellLedger(context);
   } catch (error) {
     if (options.verbose && error instanceof Error) print(error.stack ?? '');
     print(`\nThe story ended early. Logs: ${environment.state.logs}`);
