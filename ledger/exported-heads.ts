@@ -15,6 +15,8 @@ interface ExportedRow {
 const shaOf = (bytes: Buffer): `sha256:${string}` => `sha256:${bytes.toString('hex')}`;
 const bytesOf = (sha: string): Buffer => Buffer.from(sha.slice('sha256:'.length), 'hex');
 
+const columns = 'ledger, batch_no, last_seq, hash, recorded_ms, signed_ms, signature';
+
 const headOf = (row: ExportedRow): SignedHead => ({
   statement: {
     domain: ledgerHeadDomain,
@@ -35,14 +37,26 @@ export async function readExportedHeads(
   { newest, batches = [] }: { readonly newest: number; readonly batches?: readonly string[] },
 ): Promise<readonly SignedHead[]> {
   const { rows } = await db.query<ExportedRow>(
-    `SELECT ledger, batch_no, last_seq, hash, recorded_ms, signed_ms, signature
-       FROM (SELECT *, row_number() OVER (ORDER BY batch_no DESC) AS place
-               FROM ledger.exported_head WHERE ledger = $1) AS numbered
-      WHERE place <= $2 OR batch_no = ANY ($3::bigint[])
+    `SELECT ${columns} FROM ledger.exported_head
+      WHERE ledger = $1 AND batch_no = ANY ($3::bigint[] ||
+              ARRAY(SELECT batch_no FROM ledger.exported_head WHERE ledger = $1 ORDER BY batch_no DESC LIMIT $2))
       ORDER BY batch_no DESC`,
     [bytesOf(ledger), newest, batches],
   );
   return rows.map(headOf);
+}
+
+/** The row of the first head of this ledger at or after a batch. */
+export async function firstExportedHead(
+  db: Queryable,
+  ledger: string,
+  batch: bigint,
+): Promise<SignedHead | undefined> {
+  const { rows } = await db.query<ExportedRow>(
+    `SELECT ${columns} FROM ledger.exported_head WHERE ledger = $1 AND batch_no >= $2 ORDER BY batch_no LIMIT 1`,
+    [bytesOf(ledger), batch],
+  );
+  return rows.map(headOf)[0];
 }
 
 /** Rows of this ledger that are not of the batch they name, newest first. */

@@ -6,7 +6,7 @@ import { errorsOf, invariant } from '#core/errors';
 import type { Queryable } from '#infra/db';
 import { areRowsOf, type BatchHeader, firstPrevious, hashOfHeader, headersOf, linesOf } from './chain.ts';
 import { ledgerErrors } from './errors.ts';
-import { readExportedHeads } from './exported-heads.ts';
+import { firstExportedHead } from './exported-heads.ts';
 import { ledgerIdOf, verifyHead } from './heads.ts';
 
 const fail = errorsOf(ledgerErrors);
@@ -17,7 +17,7 @@ export const hashPathBatchesMax = 1_000_000;
 const problemsMax = 20;
 
 export interface HashPath {
-  /** The batch that holds the transfer, its rows and its hash, recomputed. */
+  /** The batch that holds the transfer, and its hash as it is stored; that its rows give another one is a problem. */
   readonly batch: bigint;
   readonly firstSeq: bigint;
   readonly lastSeq: bigint;
@@ -51,14 +51,8 @@ async function signedHeadAfter(
   batch: bigint,
   publicKey: string,
 ): Promise<NamedHead | undefined> {
-  const ledger = ledgerIdOf(publicKey);
-  const { rows } = await queryable.query<{ batch_no: string }>(
-    `SELECT batch_no FROM ledger.exported_head WHERE ledger = $1 AND batch_no >= $2 ORDER BY batch_no LIMIT 1`,
-    [Buffer.from(ledger.slice('sha256:'.length), 'hex'), batch],
-  );
-  const [first] = rows;
-  if (first === undefined) return undefined;
-  const [shown] = await readExportedHeads(queryable, ledger, { newest: 0, batches: [first.batch_no] });
+  const shown = await firstExportedHead(queryable, ledgerIdOf(publicKey), batch);
+  if (shown === undefined) return undefined;
   const { statement } = verifyHead(shown, publicKey);
   return { batch: BigInt(statement.batch), hash: statement.hash, signedMs: statement.signedMs };
 }
