@@ -18,7 +18,7 @@ export interface BenchRow {
 export interface LatencyRow {
   readonly subject: string;
   readonly workload: string;
-  /** `closed`, or `open` and its rate. */
+  /** `closed`; `open` and its rate; `acknowledged`: until it was durable and published. */
   readonly loop: string;
   readonly p50Us: number;
   readonly p99Us: number;

@@ -34,6 +34,11 @@ export interface AccountIds {
 
 export const accountKey = (path: AccountPath, asset: AssetId): string => `${path} ${asset}`;
 
+interface IdRow extends AccountName {
+  readonly id: string;
+  readonly hash: Buffer;
+}
+
 /**
  * Nothing if the mark is not the ledger's: what is new would vouch for itself and not for what is remembered. The batch then
  * goes with the old mark, and the ledger refuses it.
@@ -42,15 +47,8 @@ async function readIds(
   queryable: Queryable,
   names: readonly AccountName[],
   mark: RegisterMark,
-): Promise<
-  readonly {
-    readonly id: string;
-    readonly path: AccountPath;
-    readonly asset: AssetId;
-    readonly hash: Buffer;
-  }[]
-> {
-  const { rows } = await queryable.query<{ id: string; path: AccountPath; asset: AssetId; hash: Buffer }>({
+): Promise<readonly IdRow[]> {
+  const { rows } = await queryable.query<IdRow>({
     name: 'ledger-account-ids',
     text: `SELECT a.id, a.path, a.asset, a.hash FROM unnest($1::text[], $2::text[]) AS u (path, asset)
              JOIN ledger.account AS a ON a.path = u.path AND a.asset = u.asset

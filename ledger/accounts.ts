@@ -12,7 +12,7 @@ export type AccountPath =
   | `customer:${Id<'acc'>}:spot`
   | `customer:${Id<'acc'>}:provisional`
   | `chain:pending:${Id<'wal'>}`
-  | ChainMirror
+  | PayingMirror
   | `suspense:${Id<'wal'>}`
   | 'house:suspense'
   | 'house:equity'
@@ -23,7 +23,6 @@ export type AccountPath =
 export type PayingMirror = `chain:deposit:${Id<'wal'>}` | TierMirror;
 /** Mirrors of the addresses that hold the house's stock, by tier. */
 export type TierMirror = `chain:hot:${Id<'wal'>}` | `chain:warm:${Id<'wal'>}` | `chain:cold:${Id<'wal'>}`;
-type ChainMirror = PayingMirror;
 
 export interface AccountRef {
   readonly path: AccountPath;
@@ -103,14 +102,14 @@ const isOneOf = <T extends string>(text: string, words: readonly T[]): text is T
 export function accountKind(path: string): AccountKind {
   const [first = '', second = '', third = '', ...rest] = path.split(':');
   if (rest.length === 0) {
-    if (
-      first === 'customer' &&
-      isId('acc', second) &&
-      (third === 'main' || third === 'spot' || third === 'provisional')
-    )
+    if (first === 'customer' && isId('acc', second) && isOneOf(third, ['main', 'spot', 'provisional']))
       return `customer-${third}`;
-    if (first === 'chain' && isId('wal', third))
-      if (isOneOf(second, ['pending', 'deposit', 'hot', 'warm', 'cold'])) return `chain-${second}`;
+    if (
+      first === 'chain' &&
+      isId('wal', third) &&
+      isOneOf(second, ['pending', 'deposit', 'hot', 'warm', 'cold'])
+    )
+      return `chain-${second}`;
     if (first === 'suspense' && isId('wal', second) && third === '') return 'suspense';
     if (path === houseSuspense) return 'suspense';
     if (path === houseEquity) return 'house-equity';
@@ -119,4 +118,10 @@ export function accountKind(path: string): AccountKind {
     if (path === houseClearing) return 'house-clearing';
   }
   throw fail('LEDGER_ACCOUNT_PATH_INVALID', `"${path.slice(0, 120)}" is not the path of a ledger account`);
+}
+
+/** @throws LEDGER_ACCOUNT_PATH_INVALID */
+export function accountPath(text: string): AccountPath {
+  accountKind(text);
+  return text as AccountPath;
 }

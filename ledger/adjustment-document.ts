@@ -1,7 +1,7 @@
 /** What an adjustment consists of, and the form in which it travels and is hashed: decimal strings, no bigint. */
 import { type Id, parseId } from '#core/ids';
 import { type Amount, amount, assetId, parseUnits } from '#core/money';
-import { type AccountPath, accountKind } from './accounts.ts';
+import { type AccountPath, accountPath } from './accounts.ts';
 
 export interface AdjustmentLeg {
   readonly debit: AccountPath;
@@ -32,11 +32,6 @@ const unreadable = /[\p{Cc}\p{Bidi_Control}]/u;
 /** Whether a person who reads the text on a screen or terminal reads what it is. */
 export const isReadable = (text: string): boolean => !unreadable.test(text);
 
-function accountPathOf(text: string): AccountPath {
-  accountKind(text);
-  return text as AccountPath;
-}
-
 /** @throws LEDGER_ACCOUNT_PATH_INVALID, CORE_ID_INVALID, CORE_ASSET_INVALID, CORE_AMOUNT_INVALID */
 export function parseAdjustment({
   proposedBy,
@@ -49,8 +44,8 @@ export function parseAdjustment({
     reason,
     ...(corrects === undefined ? {} : { corrects: parseId('tr', corrects) }),
     legs: legs.map(({ debit, credit, asset, units }) => ({
-      debit: accountPathOf(debit),
-      credit: accountPathOf(credit),
+      debit: accountPath(debit),
+      credit: accountPath(credit),
       amount: amount(assetId(asset), parseUnits(units)),
     })),
   };

@@ -67,19 +67,21 @@ export interface Adjustments {
   list(filter?: { readonly open?: boolean }): Promise<Adjustment[]>;
 }
 
-interface Row {
+interface ContentRow {
   readonly content: Sha256;
   readonly reason: string;
   readonly corrects: string | null;
   readonly proposed_by: string;
+  readonly legs: AdjustmentDocument['legs'];
+}
+interface Row extends ContentRow {
   readonly proposed_at: Date;
   readonly evidence: JsonValue;
   readonly approvals: readonly Approver[];
   readonly booked: boolean;
-  readonly legs: AdjustmentDocument['legs'];
 }
 
-const contentOf = (row: Pick<Row, 'proposed_by' | 'reason' | 'corrects' | 'legs'>): AdjustmentContent =>
+const contentOf = (row: ContentRow): AdjustmentContent =>
   parseAdjustment({
     proposedBy: row.proposed_by,
     reason: row.reason,
@@ -126,7 +128,7 @@ export async function readAdjustment(queryable: Queryable, id: Sha256): Promise<
   return found;
 }
 
-function isAsNamed(row: Pick<Row, 'content' | 'proposed_by' | 'reason' | 'corrects' | 'legs'>): boolean {
+function isAsNamed(row: ContentRow): boolean {
   try {
     return adjustmentHash(contentOf(row)) === row.content;
   } catch {
@@ -139,10 +141,7 @@ export async function adjustmentProblems(queryable: Queryable): Promise<LedgerPr
   const problems: LedgerProblem[] = [];
   for (let after = ''; ; ) {
     const { rows } = await queryable.query<
-      Pick<Row, 'content' | 'proposed_by' | 'reason' | 'corrects' | 'legs'> & {
-        readonly ids: string;
-        readonly is_counted: boolean;
-      }
+      ContentRow & { readonly ids: string; readonly is_counted: boolean }
     >(
       `SELECT j.content, j.reason, j.corrects, j.proposed_by, ${legsColumn}, string_agg(j.id::text, ', ' ORDER BY j.leg) AS ids,
               (min(j.leg), max(j.leg), count(DISTINCT j.leg)) = (1, count(*), count(*)) AS is_counted

@@ -9,8 +9,13 @@ import {
   createAccountIds,
   type RegisterMark,
 } from './account-ids.ts';
-import type { AccountPath, TransferCommand, TransferResult, TransferStatus } from './contract.ts';
-import { accountPath } from './rows.ts';
+import {
+  type AccountPath,
+  accountPath,
+  type TransferCommand,
+  type TransferResult,
+  type TransferStatus,
+} from './contract.ts';
 
 const applySql = `SELECT n, status, account, amount FROM ledger.apply_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
   $13, $14, $15, $16)`;

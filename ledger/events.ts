@@ -15,7 +15,7 @@ import type { Queryable } from '#infra/db';
 import type { Transfer } from './contract.ts';
 import { ledgerErrors } from './errors.ts';
 import { transferColumns, transferJoins } from './reads.ts';
-import { type TransferRow, transferOf } from './rows.ts';
+import { bigintMax, type TransferRow, transferOf } from './rows.ts';
 import { journalBroken } from './walk.ts';
 
 const fail = errorsOf(ledgerErrors);
@@ -24,13 +24,18 @@ const fail = errorsOf(ledgerErrors);
 export const eventsPerPortionMax = 1_000;
 /** A look at a quiet journal is one row read. Twice the time at each empty look, so that a busy one is followed closely. */
 const pollMs = { first: 20, longest: 1_000 } as const;
-const bigintMax = 2n ** 63n - 1n;
 
 export interface EventsQuery {
   /** `seq` of the last event seen; 0 for the first. */
   readonly after: bigint;
   /** 1 to {@link eventsPerPortionMax}, which it is by default. */
   readonly limit?: number;
+}
+
+/** Where the journal ends; 0 while it is empty. */
+export async function newestSeq(queryable: Queryable): Promise<bigint> {
+  const { rows } = await queryable.query<{ last_seq: string }>('SELECT last_seq FROM ledger.head');
+  return BigInt(rows[0]?.last_seq ?? 0);
 }
 
 /**
@@ -47,8 +52,7 @@ export async function readEvents(
   if (!Number.isInteger(limit) || limit < 1 || limit > eventsPerPortionMax)
     throw fail('LEDGER_QUESTION_INVALID', `a portion has 1 to ${eventsPerPortionMax} events, not ${limit}`);
   // The head first: what it names is committed, so all of it can be read afterwards.
-  const head = await queryable.query<{ last_seq: string }>('SELECT last_seq FROM ledger.head');
-  const lastSeq = BigInt(head.rows[0]?.last_seq ?? 0);
+  const lastSeq = await newestSeq(queryable);
   if (lastSeq < after)
     throw fail('LEDGER_CURSOR_AHEAD', `the journal ends at ${lastSeq}, before ${after}`, {
       after: after.toString(),

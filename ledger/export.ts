@@ -7,7 +7,7 @@ import type { Queryable } from '#infra/db';
 import type { AccountRef } from './accounts.ts';
 import type { Transfer } from './contract.ts';
 import { ledgerErrors } from './errors.ts';
-import { eventsPerPortionMax, readEvents } from './events.ts';
+import { eventsPerPortionMax, newestSeq, readEvents } from './events.ts';
 import type { BalanceAt } from './history.ts';
 import { type StatementLine, statementLines } from './statements.ts';
 
@@ -115,8 +115,7 @@ export interface SeqRange {
 }
 
 async function* transfersIn(queryable: Queryable, { from, to }: SeqRange): AsyncGenerator<Transfer, void> {
-  const head = await queryable.query<{ last_seq: string }>('SELECT last_seq FROM ledger.head');
-  const newest = BigInt(head.rows[0]?.last_seq ?? 0);
+  const newest = await newestSeq(queryable);
   const last = to === undefined || to > newest ? newest : to;
   for (let after = from - 1n; after < last; ) {
     const limit =

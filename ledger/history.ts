@@ -6,11 +6,12 @@ import type { Queryable } from '#infra/db';
 import type { AccountRef } from './accounts.ts';
 import type { AccountBalance } from './contract.ts';
 import { ledgerErrors } from './errors.ts';
-import { balanceFrom } from './rows.ts';
+import { balanceFrom, bigintMax } from './rows.ts';
 import {
   type AccountNow,
   type Change,
   journalBroken,
+  noSums,
   readAccount,
   type Sums,
   scan,
@@ -24,7 +25,6 @@ const fail = errorsOf(ledgerErrors);
 const historyStepsMax = 50_000;
 /** Transfers read in a row where that is needed instead: one partition of the journal. */
 const historyRowsMax = 2_000_000;
-const bigintMax = 2n ** 63n - 1n;
 
 /** `timeMs` (ms since 1970) means the newest batch recorded at or before it, by the ledger's clock. */
 export type AsOf = { readonly batch: bigint } | { readonly timeMs: number };
@@ -77,7 +77,6 @@ async function readBatch(queryable: Queryable, asOf: AsOf): Promise<BatchRow> {
   );
 }
 
-const nothing: Sums = { debitsPending: 0n, debitsPosted: 0n, creditsPending: 0n, creditsPosted: 0n };
 const back = (now: AccountNow, change: Change): Sums & { readonly closed: boolean } => ({
   ...undone(now.sums, change),
   closed: change.wasClosed ?? now.closed,
@@ -95,7 +94,7 @@ export async function sumsAfter(
 ): Promise<Sums & { readonly closed: boolean }> {
   const account = now.id;
   if (now.lastSeq <= seq) return { ...now.sums, closed: now.closed };
-  if (seq === 0n) return { ...nothing, closed: false };
+  if (seq === 0n) return { ...noSums, closed: false };
   const walked = await walkBack(queryable, { account, from: now.lastSeq, downTo: seq, stepsMax });
   if (walked !== undefined) return back(now, walked);
   const fromStart = seq <= now.lastSeq - seq;

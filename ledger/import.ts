@@ -55,10 +55,11 @@ export interface ImportPorts {
   };
 }
 
-export const isImported = (status: ImportStatus): boolean => status === 'ok' || status === 'exists';
+export const isImported = (status: ImportStatus): status is 'ok' | 'exists' =>
+  status === 'ok' || status === 'exists';
 
 function reasonOf({ status, account }: TransferResult): { reason?: string } {
-  if (status === 'ok' || status === 'exists') return {};
+  if (isImported(status)) return {};
   if (status === 'linked-failed') return { reason: chainFailed };
   const { why } = ledgerErrors[errorOfStatus[status]];
   return { reason: account === undefined ? why : `${why} (${account})` };
@@ -205,7 +206,7 @@ export async function* importLines(
   const count = { lines: 0, ok: 0, exists: 0, failed: 0 };
   const counted = (result: ImportResult): ImportResult => {
     count.lines += 1;
-    count[result.status === 'ok' || result.status === 'exists' ? result.status : 'failed'] += 1;
+    count[isImported(result.status) ? result.status : 'failed'] += 1;
     return result;
   };
   if (strict) {

@@ -27,7 +27,7 @@ import {
 import { dueExpiries } from './expiry.ts';
 import { balances, totals, transfersByReference } from './reads.ts';
 import { advanceStream, streamPosition } from './streams.ts';
-import { createLedgerWriter, type WriterOptions } from './writer.ts';
+import { createLedgerWriter } from './writer.ts';
 
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { verifyAllHeads } from './all-heads.ts';
@@ -103,7 +103,7 @@ export interface Ledger {
   totals(asset: AssetId, queryable?: Queryable): Promise<LedgerTotals>;
 }
 
-export interface LedgerOptions extends WriterOptions {
+export interface LedgerOptions {
   readonly pool: Pool;
 }
 
@@ -140,8 +140,8 @@ async function verifyAll(queryable: Queryable): Promise<LedgerVerification> {
   return { ok: all.length === 0, problems: all };
 }
 
-export function createLedger({ pool, ...options }: LedgerOptions): Ledger {
-  const writer = createLedgerWriter(pool, options);
+export function createLedger({ pool }: LedgerOptions): Ledger {
+  const writer = createLedgerWriter(pool);
   return {
     openAccounts,
     apply: async (commands, tx) => {

@@ -3,23 +3,21 @@ import type { Id } from '#core/ids';
 import { amount, assetId, parseUnits } from '#core/money';
 import {
   type AccountBalance,
-  type AccountPath,
   type AccountRef,
   accountKind,
+  accountPath,
   accountRules,
   type Transfer,
   type TransferCode,
   type TransferKind,
 } from './contract.ts';
 
+/** PostgreSQL's bigint. */
+export const bigintMax = 2n ** 63n - 1n;
+
 /** numeric(78,0) arrives as text; only sums over signed sides are negative. */
 export function parseSigned(text: string): bigint {
   return text.startsWith('-') ? -parseUnits(text.slice(1)) : parseUnits(text);
-}
-
-export function accountPath(text: string): AccountPath {
-  accountKind(text);
-  return text as AccountPath;
 }
 
 export interface BalanceRow {

@@ -8,7 +8,7 @@ import { ledgerErrors } from './errors.ts';
 import { type HistoryLimits, sumsAfter } from './history.ts';
 import { transferColumns, transferJoins } from './reads.ts';
 import { balanceFrom, parseSigned, type TransferRow, transferOf } from './rows.ts';
-import { type AccountNow, journalBroken, readAccount, type Sums, undone, walkSql } from './walk.ts';
+import { type AccountNow, journalBroken, noSums, readAccount, type Sums, undone, walkSql } from './walk.ts';
 
 const fail = errorsOf(ledgerErrors);
 
@@ -96,13 +96,11 @@ interface LineRow extends TransferRow {
   readonly pending_change: string;
 }
 
-const noChange: Sums = { debitsPending: 0n, debitsPosted: 0n, creditsPending: 0n, creditsPosted: 0n };
-
 function changeOf(row: LineRow): Sums {
   const [pending, posted] = [parseSigned(row.pending_change), parseSigned(row.posted_change)];
   return row.is_debit
-    ? { ...noChange, debitsPending: pending, debitsPosted: posted }
-    : { ...noChange, creditsPending: pending, creditsPosted: posted };
+    ? { ...noSums, debitsPending: pending, debitsPosted: posted }
+    : { ...noSums, creditsPending: pending, creditsPosted: posted };
 }
 
 function lineOf(account: AccountRef, row: LineRow, after: Sums, before: Sums): StatementLine {

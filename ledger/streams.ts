@@ -5,12 +5,11 @@
 import { errorsOf } from '#core/errors';
 import type { Queryable, Tx } from '#infra/db';
 import { ledgerErrors, type StreamPortion } from './contract.ts';
+import { bigintMax } from './rows.ts';
 
 const fail = errorsOf(ledgerErrors);
 /** As in `ledger/sql/0014_streams.sql`. */
 const streamPattern = /^[!-~]{1,128}$/;
-/** PostgreSQL's bigint. */
-const positionMax = 2n ** 63n - 1n;
 
 /** 0 for a stream nothing was booked of. */
 export async function streamPosition(queryable: Queryable, stream: string): Promise<bigint> {
@@ -26,7 +25,7 @@ export async function streamPosition(queryable: Queryable, stream: string): Prom
  * @throws LEDGER_STREAM_INVALID; LEDGER_STREAM_GAP if it neither follows the position nor lies before it
  */
 export async function advanceStream(tx: Tx, { stream, after, upTo }: StreamPortion): Promise<boolean> {
-  if (!streamPattern.test(stream) || after < 0n || upTo <= after || upTo > positionMax)
+  if (!streamPattern.test(stream) || after < 0n || upTo <= after || upTo > bigintMax)
     throw fail('LEDGER_STREAM_INVALID', `${after} to ${upTo} of "${stream}" is not a portion of a stream`);
   const { rows } = await tx.query<{ position: string }>(
     'SELECT ledger.advance_stream($1, $2, $3) AS position',

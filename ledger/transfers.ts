@@ -99,8 +99,9 @@ export type TransferKind = TransferCommand['kind'];
  * `ok` applied now; `exists` applied before; the others applied nothing and did not use up the id.
  * `linked-failed`: another command of the same chain failed. `invalid`: amount zero or negative, both legs the same account, an
  * asset other than the pending transfer's, a timeout or balancing where none belongs, or a chain whose last command is
- * `linked`. `overflow`: an account's sum would have more than 78 digits. `closed`, `not-closed`, `not-empty`: the account's status forbids it. `pending-not-due`: too early to expire.
- * `not-approved`: an adjustment that no second person approved, or not as approved.
+ * `linked`. `overflow`: an account's sum would have more than 78 digits. `closed`, `not-closed`, `not-empty`: the account's
+ * status forbids it. `pending-not-due`: too early to expire. `not-approved`: an adjustment that no second person approved, or
+ * not as approved.
  */
 export const transferStatuses = [
   'ok',

@@ -21,6 +21,7 @@ export interface Sums {
   readonly creditsPending: bigint;
   readonly creditsPosted: bigint;
 }
+export const noSums: Sums = { debitsPending: 0n, debitsPosted: 0n, creditsPending: 0n, creditsPosted: 0n };
 /** An account as one row of the database says. */
 export interface AccountNow {
   readonly id: bigint;

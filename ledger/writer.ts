@@ -26,7 +26,7 @@ const overlapCommandsMin = 500;
 /** A batch whose ids of accounts were outdated, or that a conflict ended, runs again. */
 const attemptsMax = 5;
 
-export interface WriterOptions {
+interface WriterOptions {
   /** Commands in one batch; a longer submission goes alone. */
   readonly groupCommandsMax?: number;
   readonly queuedCommandsMax?: number;

@@ -8,7 +8,7 @@ const fail = errorsOf(matchingErrors);
 
 /** Amounts of one order in engine units: sums and products of integers stay exact in a double. */
 export const orderValueMax = Number.MAX_SAFE_INTEGER;
-/** Of a price ladder: 2^20 ticks of 20 bytes are 20 MiB per side. */
+/** Of a price ladder: 2^20 ticks of 8 bytes and their bitmaps are 8.2 MiB per side, and as much again once a stop waits there. */
 export const ladderTicksMax = 1 << 20;
 /** Each slice of an iceberg may be a trade and two events: more of them would let one order stop the engine. */
 export const icebergSlicesMax = 100;

@@ -15,7 +15,7 @@ export const matchingErrors = {
   },
   MATCHING_EVENTS_UNDRAINED: {
     kind: 'limited',
-    why: 'The ring of events has no room for what a command may cause, because nobody has drained it.',
+    why: 'More events wait to be drained than the engine keeps.',
     whatToDo: 'Drain events after each portion of commands.',
   },
   MATCHING_CSV_INVALID: {

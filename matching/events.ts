@@ -365,7 +365,7 @@ export function mixEvent(lanes: Int32Array, int32: Int32Array, at: number): void
     c = (c << 17) | (c >>> 15);
     d = (d << 18) | (d >>> 14);
   }
-  // Lanes meet once per event, so that a word changes all of them.
+  // Lanes meet once per event: a word changes two of them at once, and all after two more events.
   lanes[0] = a + b;
   lanes[1] = b + c;
   lanes[2] = c + d;

@@ -5,21 +5,16 @@ import { type BookLevel, createEngine } from '../../matching/engine/index.ts';
 import type { Flow } from './flow.ts';
 import type { PeerCall } from './peer-calls.ts';
 
-export interface Level {
-  readonly price: number;
-  readonly lots: number;
-  readonly orders: number;
-}
 /** What both must agree on. */
 export interface Outcome {
   /** Lots that were traded. */
   readonly volume: number;
   readonly openOrders: number;
   /** Best first. */
-  readonly bids: readonly Level[];
-  readonly asks: readonly Level[];
+  readonly bids: readonly BookLevel[];
+  readonly asks: readonly BookLevel[];
 }
-export interface Book {
+interface Book {
   /** Applies the timed commands `from` to `to - 1` and reads what each gave. */
   readonly run: (from: number, to: number) => void;
   readonly outcome: () => Outcome;
@@ -82,7 +77,7 @@ function openPeer({ calls, resting }: Flow): Book {
   };
   run(-resting, 0);
   volume = 0;
-  const levelsOf = (levels: ReturnType<OrderBook['snapshot']>['asks'], direction: 1 | -1): Level[] =>
+  const levelsOf = (levels: ReturnType<OrderBook['snapshot']>['asks'], direction: 1 | -1): BookLevel[] =>
     levels
       .map(({ price, orders }) => ({
         price,

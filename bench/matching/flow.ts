@@ -31,12 +31,12 @@ const aggressiveTicksMax = 5;
 const lotsMax = 100;
 /** Never binds: a buying market order ends with its lots. */
 const budgetUnits = 2 ** 40;
-/** Of each asset for each account; 2^43 orders of the largest value. */
+/** Of each asset for each account: 900 times what one order may be worth. */
 const fundUnits = 10n ** 15n;
 const foundation = accounts * 3;
 
 /** Shares of all commands; they add up to 1. */
-export interface Mix {
+interface Mix {
   readonly add: number;
   readonly cancel: number;
   readonly market: number;
@@ -56,7 +56,6 @@ const stepShare = { mixed: 0.1, moves: 0.01 } as const;
 const takingLotsMax = { mixed: 300, moves: 20 } as const;
 
 export interface Flow {
-  readonly mix: keyof typeof mixes;
   readonly resting: number;
   readonly config: EngineConfig;
   /** Accounts and their balances, then the resting orders, then what is timed. */
@@ -248,5 +247,5 @@ export function makeFlow(mix: keyof typeof mixes, resting: number, count: number
   maker.fund();
   for (let i = 0; i < resting; i++) maker.add(0);
   for (let i = 0; i < count; i++) maker.next();
-  return { mix, resting, config, slots, before, count, calls: maker.calls };
+  return { resting, config, slots, before, count, calls: maker.calls };
 }

@@ -1,16 +1,15 @@
 /** `adjustments`: corrections of the ledger; one person proposes, another approves, each with a passkey. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { errorsOf, messageOf } from '#core/errors';
+import { errorsOf } from '#core/errors';
 import { type AdjustmentDocument, adjustmentHash, isReadable, parseAdjustment } from '#ledger/contract';
-import { statementChallenge } from '#policies';
 import type { AdjustmentRequest, AdjustmentView } from '#workflows';
 import { readAssets, type ShowAmount } from '../assets.ts';
+import { readJsonFile } from '../certificate/document.ts';
 import { type Connection, call } from '../client.ts';
 import { cliErrors } from '../contract.ts';
 import { formatTime } from '../format.ts';
 import type { Output } from '../output.ts';
-import { assertionBy, readPasskey } from '../passkey.ts';
+import { readPasskey, signShown } from '../passkey.ts';
 
 const fail = errorsOf(cliErrors);
 const root = '/v1/adjustments';
@@ -24,15 +23,6 @@ const proposalFile = z.strictObject({
     z.strictObject({ debit: z.string(), credit: z.string(), asset: z.string(), units: z.string() }),
   ),
 });
-
-/** @throws CLI_FILE_INVALID */
-function readProposal(file: string): z.output<typeof proposalFile> {
-  try {
-    return proposalFile.parse(JSON.parse(readFileSync(file, 'utf8')));
-  } catch (error) {
-    throw fail('CLI_FILE_INVALID', `${file} is not a proposal: ${messageOf(error)}`, { file }, error);
-  }
-}
 
 /** As this side computes it: of what the person is shown, not of what the api says it is. */
 const hashOf = (content: AdjustmentDocument): string => adjustmentHash(parseAdjustment(content));
@@ -112,17 +102,14 @@ function signatureOf(
   },
 ) {
   const { person, passkey } = readPasskey(wanted.file);
-  const own = Buffer.from(statementChallenge(statement));
   const isShown =
     statement.act === wanted.act &&
     statement.approver === person &&
     statement.adjustment === hashOf(wanted.content);
-  if (!isShown || own.toString('base64url') !== challenge)
-    throw fail(
-      'CLI_SHOWN_OTHERWISE',
-      'the api asks to sign something else than it shows; nothing was signed',
-    );
-  return { notAfter: statement.notAfter, assertion: assertionBy(passkey, own) };
+  return {
+    notAfter: statement.notAfter,
+    assertion: signShown({ statement, challenge }, { passkey, isShown }),
+  };
 }
 
 /** @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's LEDGER_*, POLICY_APPROVAL_REFUSED */
@@ -132,7 +119,7 @@ export async function proposeAdjustment(
   output: Output,
 ): Promise<number> {
   const { person: proposedBy } = readPasskey(options.passkeyFile);
-  const content = { ...readProposal(options.file), proposedBy };
+  const content = { ...readJsonFile(options.file, proposalFile), proposedBy };
   const request = await call<AdjustmentRequest>(connection, 'POST', `${root}/proposal-request`, content);
   const signature = signatureOf(request, { act: 'propose', content, file: options.passkeyFile });
   const view = await call<AdjustmentView>(connection, 'POST', root, { ...content, ...signature });

@@ -1,14 +1,9 @@
 /** `cases` and `halts`: what waits for a person, working on it, and lifting what stands still. */
-import { errorsOf } from '#core/errors';
-import { statementChallenge } from '#policies';
 import type { HaltLiftOutcome, HaltLiftRequest } from '#workflows';
 import { type Connection, call } from '../client.ts';
-import { cliErrors } from '../contract.ts';
 import { formatAge, formatTable, formatTime } from '../format.ts';
 import type { Output } from '../output.ts';
-import { assertionBy, readPasskey } from '../passkey.ts';
-
-const fail = errorsOf(cliErrors);
+import { readPasskey, signShown } from '../passkey.ts';
 
 interface CaseView {
   readonly id: string;
@@ -80,8 +75,7 @@ export async function workOnCase(
 }
 
 /**
- * Signs for lifting the halt. What is signed is compared with what was asked for and with the challenge, which is computed
- * here.
+ * Signs for lifting the halt.
  * @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's HALT_UNKNOWN, POLICY_APPROVAL_REFUSED
  */
 export async function liftHalt(
@@ -93,23 +87,14 @@ export async function liftHalt(
   const { scope, reason } = options;
   const path = `/v1/halts/${encodeURIComponent(scope)}`;
   const ask = { approver, reason };
-  const { statement, challenge } = await call<HaltLiftRequest>(
-    connection,
-    'POST',
-    `${path}/lift-request`,
-    ask,
-  );
-  const own = Buffer.from(statementChallenge(statement));
-  const isAsked = statement.scope === scope && statement.reason === reason && statement.approver === approver;
-  if (!isAsked || own.toString('base64url') !== challenge)
-    throw fail(
-      'CLI_SHOWN_OTHERWISE',
-      'the api asks to sign something else than it shows; nothing was signed',
-    );
+  const request = await call<HaltLiftRequest>(connection, 'POST', `${path}/lift-request`, ask);
+  const { statement } = request;
+  const isShown = statement.scope === scope && statement.reason === reason && statement.approver === approver;
+  const assertion = signShown(request, { passkey, isShown });
   const outcome = await call<HaltLiftOutcome>(connection, 'POST', `${path}/lifts`, {
     ...ask,
     notAfter: statement.notAfter,
-    assertion: assertionBy(passkey, own),
+    assertion,
   });
   const told = outcome.lifted
     ? `${scope} goes on: ${outcome.people.join(' and ')} have lifted the halt`

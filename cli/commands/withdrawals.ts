@@ -1,15 +1,10 @@
 /** `withdrawals`, `approve` and `reject`. */
-import { errorsOf } from '#core/errors';
-import { statementChallenge } from '#policies';
 import type { ApprovalRequest, WithdrawalView } from '#workflows/contract';
 import { readAssets, type ShowAmount } from '../assets.ts';
 import { type Connection, call } from '../client.ts';
-import { cliErrors } from '../contract.ts';
 import { formatTable, formatTime } from '../format.ts';
 import type { Output } from '../output.ts';
-import { assertionBy, readPasskey } from '../passkey.ts';
-
-const fail = errorsOf(cliErrors);
+import { readPasskey, signShown } from '../passkey.ts';
 
 const pathOf = (id: string): string => `/v1/withdrawals/${encodeURIComponent(id)}`;
 
@@ -62,8 +57,7 @@ export async function showWithdrawals(
 }
 
 /**
- * Signs the statement the api gives with a development passkey and sends it. The challenge is computed here from the
- * statement and compared with the api's: what is shown is what is signed.
+ * Signs the statement the api gives with a development passkey and sends it.
  * @throws CLI_FILE_INVALID, CLI_SHOWN_OTHERWISE, and the api's POLICY_APPROVAL_REFUSED, WITHDRAWAL_*
  */
 export async function decide(
@@ -79,19 +73,12 @@ export async function decide(
     `${pathOf(options.id)}/approval-request`,
     ask,
   );
-  const challenge = Buffer.from(statementChallenge(request.statement));
   const about = request.statement;
-  if (
-    challenge.toString('base64url') !== request.challenge ||
-    about.decision !== options.decision ||
-    about.requestId !== request.withdrawal.intentId ||
-    about.intentHash !== request.withdrawal.intentHash
-  )
-    throw fail(
-      'CLI_SHOWN_OTHERWISE',
-      'the api asks to sign something else than it shows; nothing was signed',
-    );
-  const assertion = assertionBy(passkey, challenge);
+  const isShown =
+    about.decision === options.decision &&
+    about.requestId === request.withdrawal.intentId &&
+    about.intentHash === request.withdrawal.intentHash;
+  const assertion = signShown(request, { passkey, isShown });
   const view = await call<WithdrawalView>(connection, 'POST', `${pathOf(options.id)}/approvals`, {
     ...ask,
     notAfter: about.notAfter,

@@ -17,9 +17,8 @@ import { z } from 'zod';
 import { invariant, isStrongroomError, messageOf } from '#core/errors';
 import { isId } from '#core/ids';
 import { amount, assetId, parseUnits } from '#core/money';
-import { type AccountRef, accountKind, houseEquity, houseSuspense } from '../accounts.ts';
+import { type AccountRef, accountKind, accountPath, houseEquity, houseSuspense } from '../accounts.ts';
 import { type OpeningSource, openingBalance } from '../journal.ts';
-import { accountPath } from '../rows.ts';
 import { referenceCharsMax, type TransferCommand, transferCodes } from '../transfers.ts';
 
 /** What a reader of core makes of a text, with the reader's own words when it refuses. */

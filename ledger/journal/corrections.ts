@@ -12,7 +12,7 @@ import {
 } from '../accounts.ts';
 import { type AdjustmentContent, adjustmentDocument } from '../adjustment-document.ts';
 import type { TransferCommand } from '../transfers.ts';
-import { chained, post, type Timed, transferIdOf } from './legs.ts';
+import { chained, post, type Timed, transferIdOf, when } from './legs.ts';
 
 /** SHA-256 over the canonical JSON of the content: its name, and what the people sign. */
 export function adjustmentHash(content: AdjustmentContent): Sha256 {
@@ -62,9 +62,7 @@ interface AccountStatus extends Timed {
 function accountStatus(kind: 'close-account' | 'reopen-account', line: AccountStatus): TransferCommand[] {
   const { reference, account, asset, at } = line;
   const id = transferIdOf(reference, `${kind}/${account}/${asset}`);
-  return [
-    { id, kind, account, asset, code: 'account-status', reference, ...(at === undefined ? {} : { at }) },
-  ];
+  return [{ id, kind, account, asset, code: 'account-status', reference, ...when(at) }];
 }
 
 /** An empty account without holds takes part in no further transfer. */

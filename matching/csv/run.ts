@@ -10,7 +10,7 @@ import { CommandReader } from './commands.ts';
 import { eventHeader, eventLines } from './events.ts';
 import { type Header, headerOf, Row, refuse } from './row.ts';
 
-/** Of one line; the longest command has under 300. */
+/** Of one line; a command has a few hundred at most. */
 const lineCharactersMax = 4_096;
 /** Written together; about 40 kB of text. */
 const eventsPerPart = 512;

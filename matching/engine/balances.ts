@@ -1,6 +1,6 @@
 /**
- * Balances as int64 in pairs of int32 words: available, held. Added to and taken from in words, because a bigint per step
- * would be garbage; read as bigint where people and totals need them.
+ * Balances as int64 in pairs of int32 words: available, held. Trading adds and takes in words, because a bigint per step would
+ * be garbage; credits, debits and whoever reads a balance use bigint.
  *
  * Units given as numbers are integers of 0 to 2^53 - 1.
  */
@@ -8,7 +8,7 @@ import { invariant } from '#core/errors';
 import { intAt } from './words.ts';
 
 const wordValues = 2 ** 32;
-/** A product is exact here too, and several times faster than a quotient. */
+/** Of a multiple of 2^32 the product is the exact quotient. */
 const perWord = 2 ** -32;
 /** Sums over all accounts stay below, so no sum of two balances leaves int64. */
 export const totalMax = 2n ** 62n - 1n;
@@ -37,11 +37,9 @@ function subtract(words: Int32Array, at: number, units: number): boolean {
 export class Balances {
   readonly #words: Int32Array;
   readonly #wide: BigInt64Array;
-  readonly accounts: number;
   readonly assets: number;
 
   constructor(accounts: number, assets: number) {
-    this.accounts = accounts;
     this.assets = assets;
     const buffer = new ArrayBuffer(accounts * assets * 16);
     this.#words = new Int32Array(buffer);
@@ -106,13 +104,6 @@ export class Balances {
 
   restore(bytes: Uint8Array): void {
     new Uint8Array(this.#words.buffer).set(bytes);
-  }
-
-  total(asset: number): bigint {
-    let sum = 0n;
-    for (let account = 0; account < this.accounts; account++)
-      sum += this.available(account, asset) + this.held(account, asset);
-    return sum;
   }
 
   #broken(account: number, asset: number): never {

@@ -150,7 +150,7 @@ export class Core {
     return sideOf(meta) === buy && (type === typeNumber.market || type === typeNumber.stop);
   }
 
-  /** Units held for `lots` of the order, or taken for them by a self-trade decrement. */
+  /** Units held for `lots` of an order that has no budget. */
   heldFor(market: Market, slot: number, lots: number): number {
     const { orders } = this;
     if (sideOf(orders.int(slot, orderInt.meta)) === sell) return lots * market.config.lotUnits;

@@ -1,4 +1,4 @@
-/** The events since they were last drained, in one preallocated buffer, and the rolling hash over all events ever written. */
+/** The events since they were last drained, in one buffer that grows when it is full, and the rolling hash over all events ever written. */
 import {
   type EventSlots,
   eventBytes,
@@ -10,7 +10,7 @@ import {
   mixEvent,
 } from '../events.ts';
 
-/** Of what one command causes; it is allowed to grow for the rare one that sweeps a book, never to lose an event. */
+/** More than a portion of commands usually causes. */
 const initialSlots = 1 << 14;
 const int = eventInt32;
 const float = eventFloat64;

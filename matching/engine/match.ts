@@ -16,12 +16,6 @@ const mode = {
 const takerParty: Party = { account: 0, ppm: 0, fee: 0 };
 const makerParty: Party = { account: 0, ppm: 0, fee: 0 };
 
-export interface Fill {
-  readonly price: number;
-  readonly lots: number;
-  readonly isAuction: boolean;
-}
-
 /** Writes the trade as it was settled; the rests are already reduced. */
 export function tellTrade(
   core: Core,

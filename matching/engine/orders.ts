@@ -1,5 +1,5 @@
 /**
- * All orders the engine knows, in one pool of slots. What matching touches lies in 64 bytes, one cache line; the rest in
+ * All orders the engine knows, in one pool of slots. What matching touches lies in 64 bytes, as many as a cache line has; the rest in
  * arrays beside it. A slot is free, a taker on its way, resting in a ladder of its market, or waiting for its trigger.
  */
 import { floatAt, intAt } from './words.ts';

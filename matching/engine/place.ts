@@ -24,10 +24,10 @@ const gtc = timesInForce.indexOf('gtc');
 const ioc = timesInForce.indexOf('ioc');
 const fok = timesInForce.indexOf('fok');
 const valid = -1;
-const wait4 = 0xf;
+const fourBits = 0xf;
 
 /** The order as the command says it; one, filled anew each time. */
-export interface Draft {
+interface Draft {
   account: number;
   side: number;
   type: number;
@@ -69,10 +69,10 @@ function read(slots: CommandSlots, at: number): void {
   const { float64, int32 } = slots;
   const head = intAt(int32, at * 16 + commandInt32.head);
   draft.account = intAt(int32, at * 16 + commandInt32.account);
-  draft.side = (head >>> headShift.side) & wait4;
-  draft.type = (head >>> headShift.type) & wait4;
-  draft.timeInForce = (head >>> headShift.timeInForce) & wait4;
-  draft.selfTrade = (head >>> headShift.selfTrade) & wait4;
+  draft.side = (head >>> headShift.side) & fourBits;
+  draft.type = (head >>> headShift.type) & fourBits;
+  draft.timeInForce = (head >>> headShift.timeInForce) & fourBits;
+  draft.selfTrade = (head >>> headShift.selfTrade) & fourBits;
   draft.isPostOnly = ((head >>> headShift.flags) & commandFlags.postOnly) !== 0;
   draft.price = intAt(int32, at * 16 + commandInt32.price);
   draft.trigger = intAt(int32, at * 16 + commandInt32.trigger);

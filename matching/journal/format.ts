@@ -80,7 +80,8 @@ export interface Frame {
   readonly chain: Uint8Array;
 }
 
-export function digest(...parts: readonly Uint8Array[]): Uint8Array {
+/** SHA-256 of the parts behind each other; text as UTF-8. */
+export function digest(...parts: readonly (string | Uint8Array)[]): Buffer {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return hash.digest();
@@ -183,7 +184,7 @@ export function assertSameMeaning(
 
 // ---------------------------------------------------------------- frames
 
-export interface FrameContent {
+interface FrameContent {
   readonly epoch: number;
   readonly firstSeq: number;
   readonly commands: number;

@@ -13,7 +13,7 @@ import { listSnapshots, readSnapshot, type Snapshot, snapshotSeq } from './snaps
 const fail = errorsOf(matchingErrors);
 /** Commands between two drains of events, so that what they cause fits the ring of events of the engine many times. */
 const drainEvery = 1_024;
-/** Own state hashes that wait for the recorded one: a record comes at most a full queue of commands later. */
+/** Own state hashes that wait for the recorded one: the default queue full of commands, a hash after each. Older ones are not compared. */
 const hashesKept = 65_536;
 
 export interface ReplicaOptions {

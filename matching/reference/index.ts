@@ -10,7 +10,7 @@ import { apply } from './commands.ts';
 import { checkInvariants } from './invariants.ts';
 import { createWorld, found, type Order, openOrders } from './state.ts';
 
-export interface ReferenceLevel {
+interface ReferenceLevel {
   readonly price: number;
   /** Hidden parts not included. */
   readonly visible: number;

@@ -32,7 +32,7 @@ import type { EventsListener, Sequencer, SequencerNotice, SequencerOptions } fro
 
 const fail = errorsOf(matchingErrors);
 
-export interface Parts {
+interface Parts {
   readonly options: SequencerOptions;
   readonly limits: SequencerLimits;
   readonly files: Files;

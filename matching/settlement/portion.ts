@@ -1,5 +1,4 @@
 /** A portion of events as it is booked: its rows, its hash, and the transfers that follow from them. Pure. */
-import { createHash } from 'node:crypto';
 import { invariant } from '#core/errors';
 import type { Id } from '#core/ids';
 import {
@@ -12,6 +11,7 @@ import {
   type TransferCommand,
   tradesNetted,
 } from '#ledger/contract';
+import { digest } from '../journal/format.ts';
 import { assetOf, type EngineAsset, ledgerAmount } from './assets.ts';
 import type { Net } from './netting.ts';
 import type { EventPlace, Movement, SettledTrade } from './settlement-events.ts';
@@ -53,12 +53,6 @@ export interface PortionContext {
   readonly accountOf: (number: number) => Id<'acc'>;
 }
 
-const sha256 = (...parts: readonly (string | Uint8Array)[]): Buffer => {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
-
 /** `matching.trade_line` writes the same. */
 const tradeLine = (t: SettledTrade, number: bigint): string =>
   `${number}|${t.seq}|${t.index}|${t.market}|${t.price}|${t.lots}|${t.takerBuys ? 'buy' : 'sell'}|${
@@ -69,7 +63,7 @@ const movementLine = (m: Movement): string =>
 
 function headAfter(after: SettlementHead, { trades, movements, upTo }: PortionEvents): SettlementHead {
   const tradeLines = trades.map((trade, at) => tradeLine(trade, after.trades + BigInt(at) + 1n)).join('\n');
-  const rowsHash = sha256(tradeLines, '\n\n', movements.map(movementLine).join('\n'));
+  const rowsHash = digest(tradeLines, '\n\n', movements.map(movementLine).join('\n'));
   const portion = after.portion + 1n;
   const credited = movements.reduce(
     (newest, { ledgerSeq = 0 }) => (BigInt(ledgerSeq) > newest ? BigInt(ledgerSeq) : newest),
@@ -80,7 +74,7 @@ function headAfter(after: SettlementHead, { trades, movements, upTo }: PortionEv
     portion,
     trades: after.trades + BigInt(trades.length),
     credited,
-    hash: sha256(after.hash, `${portion}|${upTo.seq}|${upTo.index}|`, rowsHash),
+    hash: digest(after.hash, `${portion}|${upTo.seq}|${upTo.index}|`, rowsHash),
   };
 }
 

@@ -13,7 +13,7 @@ import { type EngineAccounts, firstEvent, type SubmitCommand } from './accounts.
 import { type EngineAsset, engineAmount } from './assets.ts';
 import type { SettledEngine } from './store.ts';
 
-/** A look at a quiet journal is one row read. */
+/** A look at a quiet journal reads two rows: how far it was fed, and the ledger's head. */
 const pollMs = 50;
 
 /** The ledger's journal as a stream (`readEvents` of the ledger). */

@@ -231,11 +231,12 @@ test('the command line signs nothing but what it is shown', async () => {
   app.server.removeAllListeners('request');
   // An api that shows a small correction and asks to sign another one.
   const other = `sha256:${'1'.repeat(64)}`;
+  let asked = other;
   app.server.on('request', (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' }).end(
       JSON.stringify({
         adjustment: view,
-        statement: { act: 'approve', approver: 'ben', adjustment: other },
+        statement: { act: 'approve', approver: 'ben', adjustment: asked },
         challenge: '',
       }),
     );
@@ -245,11 +246,14 @@ test('the command line signs nothing but what it is shown', async () => {
     expect(lied.code).toBe(1);
     expect(lied.err).toContain('CLI_SHOWN_OTHERWISE');
   }
+  // The statement is the one shown, the challenge is not its.
+  asked = view.id;
+  expect((await run(['approve', view.id, ...passkey('ben')])).err).toContain('CLI_SHOWN_OTHERWISE');
   // What is looked up before approving: the small correction under the name of another one.
   app.server.removeAllListeners('request');
-  app.server.on('request', (asked, response) => {
+  app.server.on('request', ({ url }, response) => {
     const shown = { adjustments: [view, { ...view, id: other }] };
-    const content = asked.url?.startsWith('/v1/assets') === true ? { assets: [] } : shown;
+    const content = url?.startsWith('/v1/assets') === true ? { assets: [] } : shown;
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(content));
   });
   const listed = await run(['list']);
