@@ -65,6 +65,9 @@ BEGIN
     RAISE EXCEPTION 'ledger.apply_batch: a reference is not 1 to 128 printable ASCII characters' USING ERRCODE = 'LG003';
   END IF;
   SELECT * INTO STRICT v_head FROM ledger.head FOR NO KEY UPDATE;
+  -- Whoever adds a partition locks transfer_rest against this. Without it a row that was already on its way there, because its
+  -- partition was not yet to be seen, would be refused when the partition is.
+  LOCK TABLE ledger.transfer_rest IN ROW EXCLUSIVE MODE;
   IF p_register > 0 AND NOT EXISTS (SELECT FROM ledger.account AS a WHERE a.id = p_register AND a.hash = p_register_hash) THEN
     RAISE EXCEPTION 'ledger.apply_batch: account % is not the one the caller knows', p_register USING ERRCODE = 'LG010';
   END IF;

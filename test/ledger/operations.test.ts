@@ -16,7 +16,7 @@ let ledger: Ledger;
 let databases: string[];
 
 beforeAll(async () => {
-  const tests = Array.from({ length: 6 });
+  const tests = Array.from({ length: 7 });
   databases = await Promise.all(tests.map(async () => await databaseForThisFile()));
 });
 /** A new ledger with one small partition. */
@@ -107,6 +107,25 @@ test('writers go on over the edges of partitions while others make them', async 
   expect(rows.length).toBeGreaterThan(3);
   const again = await ledger.apply(commands.flat());
   expect(new Set(again.map(({ status }) => status))).toEqual(new Set(['exists']));
+});
+
+test('a transfer that comes while its partition is being made waits for it', async () => {
+  await book(partitionRows);
+  const keeper = await pool.connect();
+  try {
+    await keeper.query('BEGIN');
+    await keeper.query('SELECT ledger.ensure_partitions(1)');
+    const booked = book(1);
+    await expect
+      .poll(async () => (await pool.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount)
+      .toBeGreaterThan(0);
+    await keeper.query('COMMIT');
+    await booked;
+  } finally {
+    keeper.release();
+  }
+  expect(await inRest()).toBe(0);
+  await proven(partitionRows + 1);
 });
 
 test('transfers that found no partition become one where they are', async () => {
