@@ -7,7 +7,7 @@
  * | 8 | 1 | time, ms since 1970 |
  * | 16 | 2 | lots; units of credit and debit as int64 |
  * | 24 | 3 | display lots (limit), budget (market, stop); order id of amend and cancel; position of credit |
- * | 32 | 4 | client order id as uint64 |
+ * | 32 | 4 | client order id as uint64, also of a debit |
  *
  * | bytes | int32 word | holds |
  * |---|---|---|
@@ -75,7 +75,14 @@ export type CommandBody =
       /** In the stream of transfers to the engine; only grows. */
       readonly position: number;
     }
-  | { readonly kind: 'debit'; readonly account: number; readonly asset: number; readonly units: bigint }
+  | {
+      readonly kind: 'debit';
+      readonly account: number;
+      readonly asset: number;
+      readonly units: bigint;
+      /** uint64; refused where it is taken, so that the debit can be sent again. 0n or absent: none. */
+      readonly clientOrderId?: bigint;
+    }
   | ({ readonly kind: 'place' } & PlaceFields)
   | ({ readonly kind: 'amend'; readonly price?: number; readonly lots?: number } & OrderReference)
   | ({ readonly kind: 'cancel' } & OrderReference)
@@ -142,7 +149,12 @@ function wordsOf(command: CommandBody): Partial<Words> {
         extra: command.position,
       };
     case 'debit':
-      return { account: command.account, market: command.asset, lots: command.units };
+      return {
+        account: command.account,
+        market: command.asset,
+        lots: command.units,
+        clientOrderId: command.clientOrderId ?? 0n,
+      };
     case 'place':
       return {
         account: command.account,

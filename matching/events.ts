@@ -5,7 +5,7 @@
  * |---|---|
  * | 0 | sequence number of the command |
  * | 1 | order id; of a trade or decrement the taker's; of credited the position |
- * | 2 | of a trade or decrement the maker's order id; of accepted the client order id as uint64 |
+ * | 2 | of a trade or decrement the maker's order id; of accepted and debited the client order id as uint64 |
  * | 3 | lots traded or taken off; of other order events the rest; of credited and debited the units as int64; of cancelled-all the number |
  * | 4 | trade: fee of the taker; accepted: budget; rested: visible lots |
  * | 5 | trade: fee of the maker |
@@ -22,6 +22,8 @@
  * | 21 | detail: see `detailBits` |
  * | 22 | high of a band; trigger price of accepted |
  * | 23 | 0 |
+ *
+ * A trade has the time of its command, ms since 1970, in words 22 and 23 (float64 word 11).
  *
  * What a kind does not have is 0 (or -1 where said), so that the hash over all words is defined.
  */
@@ -49,6 +51,8 @@ export const eventFloat64 = {
   feeMaker: 5,
   restTaker: 6,
   restMaker: 7,
+  /** Of a trade only. */
+  timeMs: 11,
 } as const;
 export const eventInt32 = {
   head: 16,
@@ -101,6 +105,7 @@ export type EngineEvent =
       readonly account: number;
       readonly asset: number;
       readonly units: bigint;
+      readonly clientOrderId: bigint;
     })
   | (Of & {
       readonly kind: 'account-set';
@@ -121,6 +126,8 @@ export type EngineEvent =
     })
   | (Of & {
       readonly kind: 'trade';
+      /** Of the command; milliseconds since 1970. */
+      readonly timeMs: number;
       readonly market: number;
       readonly price: number;
       readonly lots: number;
@@ -255,6 +262,7 @@ function readMeeting(words: Words, base: Of, kind: 'trade' | 'decremented'): Eng
   return {
     ...met,
     kind,
+    timeMs: words.float('timeMs'),
     auction: words.has('auction'),
     taker: { ...taker, fee: words.float('feeTaker') },
     maker: { ...maker, fee: words.float('feeMaker') },
@@ -320,7 +328,14 @@ export function readEvent(slots: EventSlots, at: number): EngineEvent {
         position: words.float('order'),
       };
     case 'debited':
-      return { ...base, kind, account, asset: market, units: words.big('lots') };
+      return {
+        ...base,
+        kind,
+        account,
+        asset: market,
+        units: words.big('lots'),
+        clientOrderId: BigInt.asUintN(64, words.big('maker')),
+      };
     case 'account-set':
       return { ...base, kind, account, blocked: words.has('blocked'), feeTier: words.int('price') };
     case 'market-set':

@@ -70,7 +70,7 @@ export class CommandReader {
       case 'credit':
         return { kind, ...this.#transfer(row), position: this.#nextPosition(row) };
       case 'debit':
-        return { kind, ...this.#transfer(row) };
+        return { kind, ...this.#transfer(row), ...row.field('clientOrderId') };
       case 'place':
         return placeOf(row);
       case 'amend':

@@ -24,6 +24,7 @@ const columns: Readonly<Record<EventColumn, true>> = {
   seq: true,
   index: true,
   kind: true,
+  timeMs: true,
   reason: true,
   account: true,
   market: true,

@@ -4,7 +4,9 @@ import { detailBits, eventFloat64, eventInt32 } from '../events.ts';
 import { marketStates } from '../vocabulary.ts';
 import { uncross } from './auction.ts';
 import { totalMax } from './balances.ts';
+import { ClientIds } from './client-ids.ts';
 import { type Core, eventNumber, flagged, house, type Market, reasonNumber, stateNumber } from './core.ts';
+import { none } from './orders.ts';
 import { floatAt, intAt } from './words.ts';
 
 const intOf = (slots: CommandSlots, at: number, word: keyof typeof commandInt32): number =>
@@ -28,10 +30,12 @@ function tellBalance(
   asset: number,
   units: bigint,
   position: number,
+  clientOrderId: bigint,
 ): void {
   const { events } = core;
   const at = events.start(kind, asset, account, 0, 0);
   events.slots.float64[at * 12 + eventFloat64.order] = position;
+  events.slots.bigInt64[at * 12 + eventFloat64.maker] = clientOrderId;
   events.slots.bigInt64[at * 12 + eventFloat64.lots] = units;
   events.end();
 }
@@ -52,7 +56,7 @@ export function credit(core: Core, slots: CommandSlots, at: number): void {
     core.creditPosition = position;
     core.totals[asset] = total + units;
     core.balances.change(account, asset, units);
-    tellBalance(core, eventNumber.credited, account, asset, units, position);
+    tellBalance(core, eventNumber.credited, account, asset, units, position, 0n);
   }
 }
 
@@ -60,17 +64,22 @@ export function debit(core: Core, slots: CommandSlots, at: number): void {
   const account = intOf(slots, at, 'account');
   const asset = intOf(slots, at, 'market');
   const units = slots.bigInt64[at * 8 + commandFloat64.lots] ?? 0n;
+  const clientOrderId = BigInt.asUintN(64, slots.bigInt64[at * 8 + commandFloat64.clientOrderId] ?? 0n);
+  const clientKey = clientOrderId === 0n ? undefined : ClientIds.keyOfId(account, clientOrderId);
   const total = core.totals[asset];
   if (account < house || account >= core.accounts) core.reject(-1, account, reasonNumber['unknown-account']);
   else if (total === undefined) core.reject(-1, account, reasonNumber['unknown-asset']);
   else if (units < 1n) core.reject(-1, account, reasonNumber['invalid-amount']);
+  else if (clientKey !== undefined && core.clientIds.isTaken(clientKey))
+    core.reject(-1, account, reasonNumber['duplicate-client-id']);
   else if (core.blocked[account] === 1) core.reject(-1, account, reasonNumber['account-blocked']);
   else if (core.balances.available(account, asset) < units)
     core.reject(-1, account, reasonNumber['insufficient-balance']);
   else {
     core.totals[asset] = total - units;
     core.balances.change(account, asset, -units);
-    tellBalance(core, eventNumber.debited, account, asset, units, 0);
+    if (clientKey !== undefined) core.clientIds.take(clientKey, none);
+    tellBalance(core, eventNumber.debited, account, asset, units, 0, clientOrderId);
   }
 }
 

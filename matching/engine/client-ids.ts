@@ -27,6 +27,11 @@ export class ClientIds {
     return `${account}/${low >>> 0}/${high >>> 0}`;
   }
 
+  /** The same for the id in one; of an account's, in 0 to 2^64 - 1. */
+  static keyOfId(account: number, id: bigint): string {
+    return `${account}/${id & 0xffff_ffffn}/${id >> 32n}`;
+  }
+
   isTaken(key: string): boolean {
     return this.#taken.has(key);
   }

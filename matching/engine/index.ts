@@ -11,11 +11,24 @@ import { commandKinds, type Side } from '../vocabulary.ts';
 import { credit, debit, openAccount, setAccount, setBand, setMarket } from './admin.ts';
 import { amend, cancel, cancelAll } from './amend.ts';
 import { Core, reasonNumber } from './core.ts';
-import { none, orderFloat, orderInt } from './orders.ts';
 import { place } from './place.ts';
+import {
+  type AccountNow,
+  accountNow,
+  type BookLevel,
+  levels,
+  type MarketNow,
+  marketNow,
+  type OpenOrder,
+  type OrderQuestion,
+  openOrder,
+  ordersOf,
+} from './read.ts';
 import { readSnapshot, writeSnapshot } from './snapshot.ts';
 import { triggerStops } from './stops.ts';
 import { floatAt, intAt } from './words.ts';
+
+export type { AccountNow, BookLevel, MarketNow, OpenOrder, OrderQuestion } from './read.ts';
 
 const fail = errorsOf(matchingErrors);
 const kind = {
@@ -33,14 +46,6 @@ const kind = {
 /** A portion of commands between two drains; its events fit the memory of a small machine (96 bytes each). */
 const undrainedEventsMax = 1 << 22;
 
-/** One price of the book. */
-export interface BookLevel {
-  /** Ticks. */
-  readonly price: number;
-  /** Shown lots; what icebergs hide is not in it. */
-  readonly lots: number;
-  readonly orders: number;
-}
 export interface Engine {
   /**
    * Applies the command in slot `at`. Its outcome, also a refusal, is its events.
@@ -59,8 +64,18 @@ export interface Engine {
   balance(account: number, asset: number): { readonly available: bigint; readonly held: bigint };
   /** Of all state but the events not drained yet; the same bytes for the same state. */
   snapshot(): Uint8Array;
+  /** Of the last command; 0 before the first. Milliseconds since 1970. */
+  readonly timeMs: number;
   /** Best first. */
   levels(market: number, side: Side, max: number): BookLevel[];
+  /** Undefined when the account has no such open order. */
+  order(question: OrderQuestion): OpenOrder | undefined;
+  /** Open orders of the account by id, those after the id `after`. */
+  ordersOf(account: number, after: number, max: number): OpenOrder[];
+  /** Undefined for one that the configuration does not have. */
+  market(market: number): MarketNow | undefined;
+  /** Undefined for the house and for one that is not open. */
+  account(account: number): AccountNow | undefined;
 }
 
 function apply(core: Core, commands: CommandSlots, at: number, kindOf: number): void {
@@ -82,24 +97,6 @@ function apply(core: Core, commands: CommandSlots, at: number, kindOf: number): 
     if (market !== undefined) triggerStops(core, market);
   } else if (kindOf === kind.setBand) setBand(core, commands, at);
   else core.reject(-1, -1, reasonNumber['invalid-order']);
-}
-
-function levels(core: Core, marketIndex: number, side: Side, max: number): BookLevel[] {
-  const market = core.markets[marketIndex];
-  if (market === undefined) return [];
-  const { orders } = core;
-  const ladder = side === 'buy' ? market.bids : market.asks;
-  const found: BookLevel[] = [];
-  for (let level = ladder.best; level !== none && found.length < max; level = ladder.after(level)) {
-    let lots = 0;
-    let count = 0;
-    for (let slot = intAt(ladder.head, level); slot !== none; slot = orders.int(slot, orderInt.next)) {
-      lots += orders.float(slot, orderFloat.visible);
-      count++;
-    }
-    found.push({ price: level + market.config.minPrice, lots, orders: count });
-  }
-  return found;
 }
 
 /** @param config checked by `parseEngineConfig` */
@@ -150,6 +147,13 @@ function engineOf(core: Core): Engine {
       held: core.balances.held(account, asset),
     }),
     snapshot: () => writeSnapshot(core),
+    get timeMs() {
+      return core.timeMs;
+    },
     levels: (market, side, max) => levels(core, market, side, max),
+    order: (question) => openOrder(core, question),
+    ordersOf: (account, after, max) => ordersOf(core, account, after, max),
+    market: (market) => marketNow(core, market),
+    account: (account) => accountNow(core, account),
   };
 }

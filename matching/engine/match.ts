@@ -35,6 +35,7 @@ export function tellTrade(
   const { float64 } = events.slots;
   float64[at * 12 + eventFloat64.feeTaker] = takerFee;
   float64[at * 12 + eventFloat64.feeMaker] = makerFee;
+  float64[at * 12 + eventFloat64.timeMs] = core.timeMs;
   events.end();
 }
 

@@ -3,7 +3,7 @@ import type { Command } from '../commands.ts';
 import type { RejectReason } from '../vocabulary.ts';
 import { amend, cancel, cancelAll } from './amend.ts';
 import { triggerStops, uncross } from './auction.ts';
-import { place } from './place.ts';
+import { isClientIdTaken, keepClientId, place } from './place.ts';
 import { emit, found, move, newAccount, reject, traderOf, type World } from './state.ts';
 
 /** Every account stays below; so does the sum of all, or a trade could lift an account above. */
@@ -84,7 +84,7 @@ function credit(world: World, { account, asset, units, position }: Of<'credit'>)
   }
 }
 
-function debit(world: World, { account, asset, units }: Of<'debit'>): void {
+function debit(world: World, { account, asset, units, clientOrderId = 0n }: Of<'debit'>): void {
   const refuse = (reason: RejectReason) => {
     reject(world, reason, account, -1);
   };
@@ -93,12 +93,14 @@ function debit(world: World, { account, asset, units }: Of<'debit'>): void {
   if (owner === undefined) refuse('unknown-account');
   else if (supply === undefined) refuse('unknown-asset');
   else if (units < 1n) refuse('invalid-amount');
+  else if (isClientIdTaken(world, { account, clientOrderId })) refuse('duplicate-client-id');
   else if (owner.blocked) refuse('account-blocked');
   else if (found(owner.available[asset], `asset ${asset}`) < units) refuse('insufficient-balance');
   else {
     supply.units -= units;
     move(owner.available, asset, -units);
-    emit(world, { kind: 'debited', account, asset, units });
+    keepClientId(world, { account, clientOrderId });
+    emit(world, { kind: 'debited', account, asset, units, clientOrderId });
   }
 }
 

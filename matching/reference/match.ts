@@ -135,6 +135,7 @@ export function trade(world: World, { taker, maker, lots, price, auction }: Trad
   market.lastPrice = price;
   emit(world, {
     kind: 'trade',
+    timeMs: world.timeMs,
     market: market.number,
     price,
     lots,

@@ -209,13 +209,17 @@ function refusalOfState({ state }: Market, asked: Asked): RejectReason | undefin
   return state === 'auction' && !rests && !waits(asked) ? 'not-in-auction' : undefined;
 }
 
-function isClientIdTaken(world: World, { account, clientOrderId }: Asked): boolean {
+interface ClientId {
+  readonly account: number;
+  readonly clientOrderId: bigint;
+}
+export function isClientIdTaken(world: World, { account, clientOrderId }: ClientId): boolean {
   if (clientOrderId === 0n) return false;
   return [...openOrders(world), ...world.clientIds].some(
     (other) => other.account === account && other.clientOrderId === clientOrderId,
   );
 }
-function keepClientId({ clientIds, config }: World, { account, clientOrderId }: Order): void {
+export function keepClientId({ clientIds, config }: World, { account, clientOrderId }: ClientId): void {
   if (clientOrderId === 0n) return;
   clientIds.push({ account, clientOrderId });
   if (clientIds.length > config.clientIdsKept) clientIds.shift();

@@ -9,6 +9,8 @@ export interface EventPlace {
 }
 export interface SettledTrade extends EventPlace {
   readonly kind: 'trade';
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
   readonly market: number;
   readonly price: number;
   readonly lots: number;
@@ -29,6 +31,8 @@ export interface Movement extends EventPlace {
   readonly units: bigint;
   /** Of a credit: `seq` of the ledger's transfer. */
   readonly ledgerSeq?: number;
+  /** Of a debit: uint64; 0n for none. */
+  readonly clientOrderId?: bigint;
 }
 export type SettlementEvent = SettledTrade | Movement;
 
@@ -62,6 +66,7 @@ function tradeAt({ float64, int32 }: EventSlots, at: number): SettledTrade {
   const detail = int32[int + eventInt32.detail] ?? 0;
   return {
     kind: 'trade',
+    timeMs: float64[float + eventFloat64.timeMs] ?? 0,
     seq: float64[float + eventFloat64.seq] ?? 0,
     index: (int32[int + eventInt32.head] ?? 0) >>> 8,
     market: int32[int + eventInt32.market] ?? 0,
@@ -93,5 +98,9 @@ export function settlementEvent(slots: EventSlots, at: number): SettlementEvent 
   };
   return kind === kinds.credited
     ? { ...movement, kind: 'credited', ledgerSeq: slots.float64[float + eventFloat64.order] ?? 0 }
-    : { ...movement, kind: 'debited' };
+    : {
+        ...movement,
+        kind: 'debited',
+        clientOrderId: BigInt.asUintN(64, slots.bigInt64[float + eventFloat64.maker] ?? 0n),
+      };
 }

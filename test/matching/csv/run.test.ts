@@ -124,6 +124,7 @@ describe('events', () => {
       seq: '8',
       index: '1',
       kind: 'trade',
+      timeMs: '1700000000000',
       account: '2',
       market,
       order: '8',

@@ -80,6 +80,14 @@ const debits: readonly Refusal[] = [
   asked('unknown-asset', { ...debit, asset: 3 }),
   asked('invalid-amount', { ...debit, units: 0n }),
   asked('invalid-amount', { ...debit, units: -(2n ** 63n) }),
+  asked('duplicate-client-id', { ...debit, clientOrderId: 7n }, { given: resting({ clientOrderId: 7n }) }),
+  asked(
+    'duplicate-client-id',
+    { ...debit, clientOrderId: 2n ** 64n - 1n },
+    {
+      given: (desk) => desk.submit({ ...debit, clientOrderId: 2n ** 64n - 1n }),
+    },
+  ),
   asked('account-blocked', debit, { given: block }),
   asked('insufficient-balance', { ...debit, units: 1_000_001n }),
   asked('insufficient-balance', { ...debit, units: 999_999n }, { given: resting() }),

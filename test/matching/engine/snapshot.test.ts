@@ -87,10 +87,10 @@ describe('a snapshot that is not what it should be', () => {
  * of this version are no longer replayed to the state they had.
  */
 const hashes = {
-  oneMarket: '4b036fcc2618e0c38b2c23524f95495b',
-  tight: 'a22babc9f4bd112ec9b5beb14693160c',
-  threeMarkets: 'f4220b779db22260c1f3d24f975a4314',
-  huge: 'c4d0ee368ee94d640748b6bf3d2f4781',
+  oneMarket: '1a62a180676e64bd4d0183f7fff1beba',
+  tight: '4edee9b60217bb3363948d4baf53ba2e',
+  threeMarkets: 'ad5c3a68ff681484f5079bca58c381ae',
+  huge: '49dce17be12269b7743a03a4d0e37a96',
 };
 
 test('the hash of a fixed stream is the committed one', () => {

@@ -95,7 +95,13 @@ export class Stream {
     const account = random.chance(15) ? 0 : this.#account();
     const { asset, large } = this.#assetAndLargeOrder();
     const units = random.chance(90) ? (large * BigInt(random.from(1, 600))) / 100n : random.of(oddUnits);
-    return { kind: 'debit', account, asset: random.chance(2) ? -1 : asset, units };
+    return {
+      kind: 'debit',
+      account,
+      asset: random.chance(2) ? -1 : asset,
+      units,
+      ...(random.chance(30) ? { clientOrderId: this.#clientId() } : {}),
+    };
   }
 
   /** Around the middle of the ladder, so that orders meet. */

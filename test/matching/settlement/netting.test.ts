@@ -56,6 +56,7 @@ test('nets are the sum of what each trade gives and takes, and come to nothing i
         const settled: SettledTrade = {
           ...trade,
           kind: 'trade',
+          timeMs: 0,
           seq: at + 1,
           index: 0,
           auction: false,
