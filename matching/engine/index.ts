@@ -16,6 +16,7 @@ import {
   type AccountNow,
   accountNow,
   type BookLevel,
+  level,
   levels,
   type MarketNow,
   marketNow,
@@ -68,6 +69,8 @@ export interface Engine {
   readonly timeMs: number;
   /** Best first. */
   levels(market: number, side: Side, max: number): BookLevel[];
+  /** At a price in ticks; without orders where nothing rests. */
+  level(market: number, side: Side, price: number): BookLevel;
   /** Undefined when the account has no such open order. */
   order(question: OrderQuestion): OpenOrder | undefined;
   /** Open orders of the account by id, those after the id `after`. */
@@ -151,6 +154,7 @@ function engineOf(core: Core): Engine {
       return core.timeMs;
     },
     levels: (market, side, max) => levels(core, market, side, max),
+    level: (market, side, price) => level(core, market, side, price),
     order: (question) => openOrder(core, question),
     ordersOf: (account, after, max) => ordersOf(core, account, after, max),
     market: (market) => marketNow(core, market),

@@ -12,7 +12,8 @@ import {
   timesInForce,
 } from '../vocabulary.ts';
 import { ClientIds } from './client-ids.ts';
-import type { Core } from './core.ts';
+import type { Core, Market } from './core.ts';
+import type { Ladder } from './ladder.ts';
 import {
   metaFlag,
   none,
@@ -146,21 +147,32 @@ export function accountNow(core: Core, account: number): AccountNow | undefined 
   };
 }
 
+function levelIn(core: Core, market: Market, ladder: Ladder, level: number): BookLevel {
+  const { orders } = core;
+  let lots = 0;
+  let count = 0;
+  for (let slot = intAt(ladder.head, level); slot !== none; slot = orders.int(slot, orderInt.next)) {
+    lots += orders.float(slot, orderFloat.visible);
+    count++;
+  }
+  return { price: level + market.config.minPrice, lots, orders: count };
+}
+
+/** At a price in ticks; without orders where nothing rests. */
+export function level(core: Core, marketIndex: number, side: Side, price: number): BookLevel {
+  const market = core.markets[marketIndex];
+  const at = price - (market?.config.minPrice ?? 0);
+  if (market === undefined || at < 0 || at >= market.ticks) return { price, lots: 0, orders: 0 };
+  return levelIn(core, market, side === 'buy' ? market.bids : market.asks, at);
+}
+
 /** Best first. */
 export function levels(core: Core, marketIndex: number, side: Side, max: number): BookLevel[] {
   const market = core.markets[marketIndex];
   if (market === undefined) return [];
-  const { orders } = core;
   const ladder = side === 'buy' ? market.bids : market.asks;
   const found: BookLevel[] = [];
-  for (let level = ladder.best; level !== none && found.length < max; level = ladder.after(level)) {
-    let lots = 0;
-    let count = 0;
-    for (let slot = intAt(ladder.head, level); slot !== none; slot = orders.int(slot, orderInt.next)) {
-      lots += orders.float(slot, orderFloat.visible);
-      count++;
-    }
-    found.push({ price: level + market.config.minPrice, lots, orders: count });
-  }
+  for (let at = ladder.best; at !== none && found.length < max; at = ladder.after(at))
+    found.push(levelIn(core, market, ladder, at));
   return found;
 }
