@@ -54,6 +54,7 @@ export interface OpenOrder {
   /** Lots. Placed are `filled + rest`. */
   readonly rest: number;
   readonly filled: number;
+  /** 0 while it waits. */
   readonly visible: number;
   /** Lots an iceberg shows at a time; 0: no iceberg. */
   readonly displayLots: number;
@@ -85,6 +86,7 @@ const wordOf = <T>(words: readonly T[], at: number): T => words[at] as T;
 function orderIn(core: Core, slot: number): OpenOrder {
   const { orders } = core;
   const meta = orders.int(slot, orderInt.meta);
+  const isWaiting = (meta & metaFlag.waiting) !== 0;
   const hasClientId = (meta & metaFlag.clientId) !== 0;
   const [low, high] = [intAt(orders.clientId, slot * 2), intAt(orders.clientId, slot * 2 + 1)];
   return {
@@ -99,10 +101,10 @@ function orderIn(core: Core, slot: number): OpenOrder {
     clientOrderId: hasClientId ? (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0) : 0n,
     price: orders.int(slot, orderInt.price),
     triggerPrice: intAt(orders.trigger, slot),
-    waiting: (meta & metaFlag.waiting) !== 0,
+    waiting: isWaiting,
     rest: orders.float(slot, orderFloat.rest),
     filled: orders.float(slot, orderFloat.filled),
-    visible: orders.float(slot, orderFloat.visible),
+    visible: isWaiting ? 0 : orders.float(slot, orderFloat.visible),
     displayLots: floatAt(orders.display, slot),
     budget: core.isBudget(slot) ? floatAt(orders.budget, slot) : 0,
   };

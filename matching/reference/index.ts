@@ -5,7 +5,7 @@
 import type { Command } from '../commands.ts';
 import type { EngineConfig } from '../config.ts';
 import type { EngineEvent } from '../events.ts';
-import type { Side } from '../vocabulary.ts';
+import type { MarketState, Side } from '../vocabulary.ts';
 import { apply } from './commands.ts';
 import { checkInvariants } from './invariants.ts';
 import { createWorld, found, type Order, openOrders } from './state.ts';
@@ -27,6 +27,12 @@ export interface Reference {
   /** By order id; resting and waiting. */
   readonly openOrders: () => readonly Readonly<Order>[];
   readonly lastPrice: (market: number) => number | undefined;
+  readonly market: (market: number) => {
+    readonly state: MarketState;
+    readonly low: number;
+    readonly high: number;
+  };
+  readonly account: (account: number) => { readonly blocked: boolean; readonly feeTier: number };
   readonly accounts: () => number;
 }
 
@@ -49,6 +55,14 @@ export function createReference(config: EngineConfig): Reference {
     levels: (market, side) => levelsOf(found(world.markets[market], `market ${market}`).book[side]),
     openOrders: () => openOrders(world).sort((a, b) => a.id - b.id),
     lastPrice: (market) => found(world.markets[market], `market ${market}`).lastPrice,
+    market: (market) => {
+      const { state, low, high } = found(world.markets[market], `market ${market}`);
+      return { state, low, high };
+    },
+    account: (account) => {
+      const { blocked, feeTier } = found(world.accounts[account], `account ${account}`);
+      return { blocked, feeTier };
+    },
     accounts: () => world.accounts.length,
   };
 }

@@ -6,6 +6,7 @@ import { createEngine, type Engine } from '../../../matching/engine/index.ts';
 import { type EngineEvent, readEvent } from '../../../matching/events.ts';
 import { createReference, type Reference } from '../../../matching/reference/index.ts';
 import { sides } from '../../../matching/vocabulary.ts';
+import { readsOfEngine, readsOfReference } from './reads.ts';
 import { Stream } from './streams.ts';
 
 /** An engine that takes documents. */
@@ -109,6 +110,7 @@ function outcomeOf(submit: () => EngineEvent[]): EngineEvent[] | Error {
 function stateOfEngine(engine: Engine, config: EngineConfig, plain: Reference): unknown {
   return {
     openOrders: engine.openOrders,
+    reads: readsOfEngine(engine, config, plain),
     balances: balancesOf(engine, config, plain.accounts()),
     levels: config.markets.flatMap((_, market) =>
       sides.map((side) => engine.levels(market, side, Number.MAX_SAFE_INTEGER)),
@@ -118,6 +120,7 @@ function stateOfEngine(engine: Engine, config: EngineConfig, plain: Reference): 
 function stateOfReference(plain: Reference, config: EngineConfig): unknown {
   return {
     openOrders: plain.openOrders().length,
+    reads: readsOfReference(plain, config),
     balances: balancesOf(plain, config, plain.accounts()),
     levels: config.markets.flatMap((_, market) =>
       sides.map((side) =>

@@ -13,6 +13,7 @@ import { Random } from './random.ts';
 type Of<K extends CommandBody['kind']> = Extract<CommandBody, { kind: K }>;
 const accountsOpened = 4;
 const creditsFirst = 20;
+export const clientIdsOfStreams = [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 1n << 32n, (1n << 64n) - 1n] as const;
 
 export class Stream {
   readonly #random: Random;
@@ -149,7 +150,7 @@ export class Stream {
     };
   }
   #clientId(): bigint {
-    return this.#random.of([0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 1n << 32n, (1n << 64n) - 1n]);
+    return this.#random.of(clientIdsOfStreams);
   }
 
   #shape({
