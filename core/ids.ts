@@ -23,6 +23,7 @@ export const idPrefixes = {
   key: 'key',
   reb: 'rebalance (a move between tiers)',
   ses: 'MPC session',
+  spt: 'transfer between main and spot account',
   swp: 'sweep',
   tr: 'ledger transfer',
   wal: 'wallet',

@@ -96,4 +96,28 @@ export const matchingErrors = {
     whatToDo: 'Trust neither engine: stop both, keep the folder, and replay it on a third machine.',
   },
   ...settlementErrors,
+  MATCHING_LINK_DOWN: {
+    kind: 'unavailable',
+    retryable: true,
+    why: 'There is no connection to the process of the engine, or no snapshot of it yet; the command was not sent.',
+    whatToDo:
+      'Send it again after some seconds; see that the engine runs and that both have the same token file.',
+  },
+  MATCHING_LINK_REFUSED: {
+    kind: 'unauthenticated',
+    why: 'The process of the engine refused the connection: another token, version or configuration.',
+    whatToDo: 'Start both from one release, with the same engine configuration and token file.',
+  },
+  MATCHING_SETTLEMENT_LAGS: {
+    kind: 'limited',
+    retryable: true,
+    why: 'Settlement is behind by more than its bound, so that new orders are refused; the command was not taken.',
+    whatToDo:
+      'Wait until trades are booked again; see that PostgreSQL answers. Cancels are taken all the time.',
+  },
+  MATCHING_OUTCOME_UNKNOWN: {
+    kind: 'unavailable',
+    why: 'The connection was lost after the command was sent; whether it was taken is not known here.',
+    whatToDo: 'Look at the state of the engine before sending it again.',
+  },
 } as const satisfies ErrorCatalogue;
