@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createChains } from '#chains';
 import { errorsOf, messageOf } from '#core/errors';
 import { type Id, isId } from '#core/ids';
-import { chainId } from '#core/money';
+import { assetId, chainId } from '#core/money';
 import { custodyErrors } from '#custody/contract';
 import { type CommitteeFile, committeeSchema } from '#custody/protocol';
 import { infraErrors } from '#infra/contract';
@@ -119,6 +119,7 @@ export function openDeps(
     chains,
     custody: options.custody({ pool, chains, clock, random }),
     wallets,
+    ledgerAssets: config.ledgerAssets.map(({ asset }) => assetId(asset)),
     chainSettings: config.chains.map((chain) => ({
       chain: chainId(chain.chain),
       feeCapUnits: BigInt(chain.feeCapUnits),

@@ -38,6 +38,13 @@ const walletConfigSchema = z.strictObject({
   chain: z.string(),
 });
 
+/** An asset that lives on our books only: money an exchange keeps elsewhere, or a test's. */
+const ledgerAssetSchema = z.strictObject({
+  asset: z.string().regex(/^ledger:[a-z][a-z0-9-]{0,31}$/, 'ledger:<name>'),
+  /** For display, and for the decimals of trading. */
+  decimals: z.number().int().min(0).max(60),
+});
+
 export const serviceKeySchema = z.strictObject({
   /** Id of the service in the roster. */
   serviceId: z.string().min(1),
@@ -51,6 +58,7 @@ export const operationsConfigSchema = z.object({
   databaseUrl: z.string().min(1),
   chains: z.array(chainConfigSchema).min(1),
   wallets: z.array(walletConfigSchema).min(1),
+  ledgerAssets: z.array(ledgerAssetSchema).max(256).default([]),
   committeeFile: z.string().min(1),
   policyFile: z.string().min(1),
   rosterFile: z.string().min(1),

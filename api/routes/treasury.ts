@@ -29,9 +29,9 @@ const sweepView = z.object({
   feeUnits: s.units.nullable(),
 });
 const booksView = z.object({
-  chain: z.string(),
+  chain: z.string().nullable().describe('null: the asset lives on our books only'),
   asset: s.asset,
-  height: z.number().int().describe('everything up to this block is booked, and nothing above it'),
+  height: z.number().int().nullable().describe('everything up to this block is booked, and nothing above it'),
   customers: signedUnits,
   house: signedUnits,
   suspense: signedUnits,

@@ -24,6 +24,7 @@ import { type DevRoster, devRoster } from '../support/dev-roster.ts';
 
 export const chain = chainId('eip155:31337');
 export const ether = assetId('eip155:31337/slip44:60');
+export const dollars = assetId('ledger:usd');
 export const oneEther = 10n ** 18n;
 export const outside = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8';
 export const otherOutside = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC';
@@ -258,6 +259,7 @@ export async function openBench(options: { readonly nodeUrl?: string } = {}): Pr
     chains,
     custody,
     wallets: [{ id: walletId, vault: 'customers', tier: 'hot', chain }],
+    ledgerAssets: [dollars],
     chainSettings: [
       {
         chain,

@@ -14,7 +14,7 @@ import { createWorkers } from '../../workflows/start-worker.ts';
 import { startAnvil } from '../support/anvil.ts';
 import { rpc } from '../support/evm-proxy.ts';
 import { temporalForThisFile } from '../support/temporal.ts';
-import { chain, ether, oneEther, openBench, otherOutside, type TestBench } from './fixture.ts';
+import { chain, dollars, ether, oneEther, openBench, otherOutside, type TestBench } from './fixture.ts';
 
 const rich = '0xf39Fd6e51aad88F6F4ce6aB8827279cfFFb92266';
 const patienceMs = 60_000;
@@ -161,7 +161,9 @@ describe('the processes', () => {
     });
     expect(await bench.countRows('operations.certificate')).toBe(10);
     await bench.ledgerIsSound();
-    const [books] = await bench.operations.booksAtCursor();
+    const [books, ofDollars] = await bench.operations.booksAtCursor();
+    const nothing = { customers: '0', house: '0', suspense: '0' };
+    expect(ofDollars).toEqual({ asset: dollars, chain: null, height: null, ...nothing });
     const sum =
       BigInt(books?.customers ?? '0') + BigInt(books?.house ?? '0') + BigInt(books?.suspense ?? '0');
     const { rows } = await bench.deps.pool.query<{ address: string }>(

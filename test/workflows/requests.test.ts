@@ -4,7 +4,16 @@ import { customerMain } from '#ledger/contract';
 import { decodeBase64url } from '#policies';
 import { decide, review } from '../../workflows/operations/decide.ts';
 import { assertionOf } from '../support/dev-roster.ts';
-import { ether, oneEther, openBench, otherOutside, outside, policyOf, type TestBench } from './fixture.ts';
+import {
+  dollars,
+  ether,
+  oneEther,
+  openBench,
+  otherOutside,
+  outside,
+  policyOf,
+  type TestBench,
+} from './fixture.ts';
 
 let bench: TestBench;
 beforeAll(async () => {
@@ -82,6 +91,7 @@ describe('requesting a withdrawal', () => {
       ],
       [{ asset: 'ETH' as typeof ether }, 'CORE_ASSET_INVALID'],
       [{ asset: 'eip155:1/slip44:60' as typeof ether }, 'CHAINS_ASSET_UNKNOWN'],
+      [{ asset: dollars }, 'CHAINS_ASSET_UNKNOWN'],
       [{ address: '0x1234' }, 'CHAINS_ADDRESS_INVALID'],
       [{ address: wrongChecksum }, 'CHAINS_ADDRESS_INVALID'],
       [{ address: own }, 'WITHDRAWAL_ADDRESS_OWN'],

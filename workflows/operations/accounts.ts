@@ -13,6 +13,7 @@ import {
   houseEquity,
   houseIncome,
   houseNetworkFee,
+  houseSuspense,
   suspense,
 } from '#ledger/contract';
 import { type BalanceView, type DepositView, pageRowsMax, workflowErrors } from '../contract.ts';
@@ -60,7 +61,10 @@ export async function openHouseAccounts(deps: OperationsDeps): Promise<void> {
         ].map((path) => ({ path, asset })),
       ),
   );
-  await deps.ledger.openAccounts(deps.pool, refs);
+  const onBooks = deps.ledgerAssets.flatMap((asset): AccountRef[] =>
+    [houseSuspense, houseEquity, houseIncome].map((path) => ({ path, asset })),
+  );
+  await deps.ledger.openAccounts(deps.pool, [...refs, ...onBooks]);
 }
 
 /** @throws ACCOUNT_UNKNOWN */

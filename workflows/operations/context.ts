@@ -44,6 +44,8 @@ export interface OperationsDeps {
   readonly chains: Chains;
   readonly custody: CustodyPort;
   readonly wallets: readonly WalletSettings[];
+  /** Those that live on our books only. */
+  readonly ledgerAssets: readonly AssetId[];
   readonly chainSettings: readonly ChainSettings[];
   readonly policy: Policy;
   readonly policyHash: Sha256;
@@ -84,8 +86,11 @@ export function settingsOf(deps: OperationsDeps, chain: string): ChainSettings {
   return settings;
 }
 
-/** All assets the configured chains carry. */
+/** All assets the configured chains carry, and those of our books. */
 export function knownAssets(deps: OperationsDeps): readonly AssetId[] {
   const chains = new Set(deps.wallets.map((wallet) => wallet.chain));
-  return [...chains].flatMap((chain) => deps.chains.adapter(chain).assets.map((asset) => assetId(asset)));
+  const carried = [...chains].flatMap((chain) =>
+    deps.chains.adapter(chain).assets.map((asset) => assetId(asset)),
+  );
+  return [...carried, ...deps.ledgerAssets];
 }
