@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { EventSlots } from '../../matching/contract.ts';
+import { commandBytes, commandFloat64, commandSlots, type EventSlots } from '../../matching/contract.ts';
 import { createEngine } from '../../matching/engine/index.ts';
 import { openSequencer, type Sequencer } from '../../matching/sequencer/index.ts';
 import type { Flow } from './flow.ts';
@@ -37,10 +37,15 @@ async function feed(
   await sequencer.published(to);
 }
 
+/** What the sequencer is told the time is: trades say it, so the engine without a sequencer must have it too. */
+const nowMs = 1;
+
 function stateHashAfter({ config, slots }: Flow, commands: number): string {
   const engine = createEngine(config);
+  const same = commandSlots(slots.bytes.slice(0, commands * commandBytes).buffer);
+  for (let at = 0; at < commands; at++) same.float64[at * 8 + commandFloat64.timeMs] = nowMs;
   for (let at = 0; at < commands; at++) {
-    engine.submit(slots, at);
+    engine.submit(same, at);
     engine.drainEvents(() => undefined);
   }
   return engine.stateHash();
@@ -51,7 +56,7 @@ export async function durable(flow: Flow, count: number, inFlight: number): Prom
   const folder = mkdtempSync(path.join(os.tmpdir(), 'bench-matching-'));
   const { before, config } = flow;
   try {
-    const sequencer = await openSequencer({ folder, config, clock: { nowMs: () => Date.now() } });
+    const sequencer = await openSequencer({ folder, config, clock: { nowMs: () => nowMs } });
     await feed(sequencer, flow, 0, before, groupMax * 8);
     const handedOverMs = new Float64Array(count);
     const acknowledgedMs = new Float64Array(count);
