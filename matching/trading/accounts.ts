@@ -1,0 +1,36 @@
+/** Numbers of the engine to accounts and back, read as they are needed. Numbers are given out once and never change hands. */
+import { type Id, uuidOf } from '#core/ids';
+import type { Pool } from '#infra/db';
+import { createAccountNames } from '../settlement/account-names.ts';
+
+export interface TradingAccounts {
+  /** Undefined for an account that has never had a spot balance: the engine does not know it. */
+  numberOf(accountId: Id<'acc'>): Promise<number | undefined>;
+  /** Reads whose these are, those that are known left out. @throws MATCHING_ACCOUNT_UNKNOWN */
+  load(numbers: Iterable<number>): Promise<void>;
+  /** @throws MATCHING_ACCOUNT_UNKNOWN also for one that was not loaded */
+  nameOf(number: number): Id<'acc'>;
+}
+
+/** Holds one string per account of the engine, twice; it has at most 2^22 (accountsMax of the configuration). */
+export function createTradingAccounts(pool: Pool, engineNo: number): TradingAccounts {
+  const names = createAccountNames(engineNo);
+  const numbers = new Map<Id<'acc'>, number>();
+  return {
+    numberOf: async (accountId) => {
+      const known = numbers.get(accountId);
+      if (known !== undefined) return known;
+      const { rows } = await pool.query<{ number: number }>(
+        'SELECT number FROM matching.account WHERE engine = $1 AND account = $2',
+        [engineNo, uuidOf(accountId)],
+      );
+      const number = rows[0]?.number;
+      if (number !== undefined) numbers.set(accountId, number);
+      return number;
+    },
+    load: async (wanted) => {
+      await names.load(pool, wanted);
+    },
+    nameOf: names.accountOf,
+  };
+}
