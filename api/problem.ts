@@ -34,9 +34,9 @@ export const problemSchema = z
     requestId: z.string(),
   })
   .describe('RFC 9457 problem details');
-type Problem = z.infer<typeof problemSchema>;
+export type Problem = z.infer<typeof problemSchema>;
 
-function problemOf(error: StrongroomError, requestId: string): Problem {
+export function problemOf(error: StrongroomError, requestId: string): Problem {
   return {
     type: `urn:strongroom:error:${error.code}`,
     title: error.kind.replace('_', ' '),
