@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
 import { errorsOf, messageOf } from '#core/errors';
 import { type ApiRole, type TokensFile, tokensFileSchema } from './config.ts';
 import { apiErrors } from './contract.ts';
@@ -17,7 +17,7 @@ export interface Caller {
   readonly name: string;
   readonly role: ApiRole;
 }
-export type Authenticate = (request: FastifyRequest) => Caller;
+export type Authenticate = (request: { readonly headers: IncomingHttpHeaders }) => Caller;
 
 export function tokenDigest(token: string): string {
   return createHash('sha256').update(token).digest('hex');

@@ -9,8 +9,8 @@ export const apiErrors = {
   },
   API_FORBIDDEN: {
     kind: 'forbidden',
-    why: 'The token is good, but its role may not do this.',
-    whatToDo: 'Use a token of one of the roles the message names.',
+    why: 'The token or key is good, but its role or permissions do not allow this.',
+    whatToDo: 'Use a token of one of the roles, or a key with the permission, that the message names.',
   },
   API_REQUEST_INVALID: {
     kind: 'invalid',
@@ -27,6 +27,64 @@ export const apiErrors = {
     why: 'The file of bearer tokens cannot be read or does not have the form the api needs; it did not start.',
     whatToDo:
       'Correct the file: {"tokens": [{"name", "role", "sha256"}]}, sha256 being that of the token, in hex.',
+  },
+  API_SIGNATURE_INVALID: {
+    kind: 'unauthenticated',
+    why: 'The signature is not one that the named key has made for this request, or there is no such key any more. Which of them is not said.',
+    whatToDo:
+      'Sign method, path with query, and body exactly as they are sent (docs/operations/api-keys.md); see that the key is not revoked.',
+  },
+  API_KEY_TIMESTAMP: {
+    kind: 'unauthenticated',
+    why: 'The timestamp of a signed request is too far from the clock of the server, or from before the server started.',
+    whatToDo: 'Set the clock by the `serverTimeMs` of the details, sign again and send.',
+  },
+  API_SIGNATURE_REPLAYED: {
+    kind: 'unauthenticated',
+    why: 'The same signed request was accepted before; each is accepted once.',
+    whatToDo: 'Sign each request anew; two that are otherwise the same need different timestamps.',
+  },
+  API_SIGNATURES_FULL: {
+    kind: 'limited',
+    retryable: true,
+    why: 'As many signatures as the process remembers were accepted within the last seconds, so that it cannot tell a repeated one.',
+    whatToDo: 'Sign and send it again after a second; with it often, run more api processes.',
+  },
+  API_RATE_LIMITED: {
+    kind: 'limited',
+    retryable: true,
+    why: 'The key, token or address has sent more requests than it may.',
+    whatToDo: 'Wait for the seconds that the header `retry-after` says; see the `ratelimit-*` headers.',
+  },
+  API_ACCOUNT_FORBIDDEN: {
+    kind: 'forbidden',
+    why: 'The key may not act for this account.',
+    whatToDo: 'Use a key of the account; those of a key are fixed when it is registered.',
+  },
+  API_ACCOUNT_NEEDED: {
+    kind: 'invalid',
+    why: 'The request does not say which account it is for, and the caller may act for several.',
+    whatToDo: 'Send `accountId`; only a key of one account may leave it out.',
+  },
+  API_KEY_INVALID: {
+    kind: 'invalid',
+    why: 'The public key is not an Ed25519 key that a signature could be trusted for.',
+    whatToDo: 'Make a new pair of keys and send the 32 bytes of its public half in base64url.',
+  },
+  API_KEY_CONFLICT: {
+    kind: 'conflict',
+    why: 'There is a key of this id with another content, or this public key was registered before, perhaps revoked.',
+    whatToDo: 'Make a new pair of keys and a new id; a registered key is never changed.',
+  },
+  API_KEY_UNKNOWN: {
+    kind: 'not_found',
+    why: 'No key was registered with this id.',
+    whatToDo: 'GET /v1/api-keys lists them.',
+  },
+  API_KEYS_TOO_MANY: {
+    kind: 'limited',
+    why: 'An account has as many keys as may be in force at a time.',
+    whatToDo: 'Revoke those that are no longer used.',
   },
   API_INTERNAL: {
     kind: 'invariant',
