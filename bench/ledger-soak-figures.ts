@@ -57,8 +57,8 @@ const settingNames = [
   'max_wal_size',
 ];
 
-/** proc(5): user and system time, in ticks of 10 ms. */
-function cpuMsOf(pid: number): number {
+/** proc(5): user and system time, in ticks of 10 ms; 0 for a process that is no backend of PostgreSQL on this machine. */
+export function cpuMsOf(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     if (!stat.includes('(postgres)')) return 0;

@@ -17,6 +17,7 @@ import { migrate } from '../infra/migrations.ts';
 import { type EngineEvent, readEvent } from '../matching/events.ts';
 import { reconcile, startSettler, verifySettlement } from '../matching/settlement/index.ts';
 import { openDatabase } from './ledger/database.ts';
+import { cpuMsOf } from './ledger-soak-figures.ts';
 import {
   type BenchRow,
   benchArguments,
@@ -41,9 +42,19 @@ const populations: readonly Population[] = [
 ];
 const portionTrades = 1_000;
 
+/** What it took, which hardly depends on what else the machine does. */
+interface Cost {
+  /** Of the backends; 0 for a server on another machine. */
+  readonly serverMs: number;
+  /** Of this process: the settler alone, its events were made before. */
+  readonly settlerMs: number;
+  readonly walBytes: number;
+}
 interface Outcome {
   readonly row: BenchRow;
+  readonly trades: number;
   readonly transfersPerTrade: number;
+  readonly cost: Cost;
 }
 interface Method {
   readonly name: string;
@@ -162,7 +173,24 @@ async function assertExact(pool: Pool, exchange: BenchExchange, isNetted: boolea
     }
 }
 
-/** On a database of its own: the first half warms up, the second is measured. */
+async function costSoFar(pool: Pool): Promise<Cost> {
+  const { rows } = await pool.query<{ pids: number[]; wal: string }>(
+    `SELECT array_agg(pid) AS pids, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS wal
+       FROM pg_stat_activity WHERE datname = current_database()`,
+  );
+  const { user, system } = process.cpuUsage();
+  return {
+    serverMs: (rows[0]?.pids ?? []).reduce((sum, pid) => sum + cpuMsOf(pid), 0),
+    settlerMs: (user + system) / 1_000,
+    walBytes: Number.parseInt(rows[0]?.wal ?? '0', 10),
+  };
+}
+function costPerTrade({ cost, trades }: Outcome): string {
+  const each = (total: number, digits: number): string => (total / trades).toFixed(digits);
+  return `${each(cost.serverMs * 1_000, 1)} us PostgreSQL, ${each(cost.settlerMs * 1_000, 1)} us settler, ${each(cost.walBytes, 0)} bytes of WAL`;
+}
+
+/** On a database of its own: a quarter warms up, the whole is measured. */
 async function measure(population: Population, method: Method, trades: number): Promise<Outcome> {
   const database = await openDatabase();
   const pool = openPool({ connectionString: database.url, applicationName: 'bench-settlement' });
@@ -176,11 +204,19 @@ async function measure(population: Population, method: Method, trades: number): 
     await method.run(pool, exchange, exchange.trade(Math.ceil(trades / 4)));
     await pool.query('VACUUM ANALYZE');
     const lots = exchange.trade(trades);
+    const before = await costSoFar(pool);
     const { elapsedMs, portionsMs, transfers } = await method.run(pool, exchange, lots);
+    const after = await costSoFar(pool);
     await assertExact(pool, exchange, method !== perTrade);
     return {
       row: benchRow(method.name, population.name, { operations: trades, elapsedMs, latenciesMs: portionsMs }),
+      trades,
       transfersPerTrade: ratio(transfers, trades),
+      cost: {
+        serverMs: after.serverMs - before.serverMs,
+        settlerMs: after.settlerMs - before.settlerMs,
+        walBytes: after.walBytes - before.walBytes,
+      },
     };
   } finally {
     await pool.end();
@@ -209,10 +245,13 @@ async function main(): Promise<void> {
         notMeasured:
           'a network between settler and PostgreSQL, replication; the engine made the events before',
         ...Object.fromEntries(
-          outcomes.map(({ row, transfersPerTrade }) => [
-            `transfers per trade: ${row.subject}, ${row.workload}`,
-            transfersPerTrade,
-          ]),
+          outcomes.flatMap((outcome) => {
+            const name = `${outcome.row.subject}, ${outcome.row.workload}`;
+            return [
+              [`transfers per trade: ${name}`, outcome.transfersPerTrade],
+              [`processor time per trade: ${name}`, costPerTrade(outcome)],
+            ];
+          }),
         ),
       },
       rows: outcomes.map(({ row }) => row),
