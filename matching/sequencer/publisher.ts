@@ -1,8 +1,8 @@
-/** Takes events out of the ring as soon as their commands are durable, and tells listeners and those who wait. */
+/** Takes commands and events out of the rings as soon as the commands are durable, and tells listeners and those who wait. */
 import { messageOf } from '#core/errors';
 import { type EngineEvent, type EventSlots, readEvent } from '../events.ts';
 import { distance, type Rings } from './rings.ts';
-import type { EventsListener } from './types.ts';
+import type { CommandsListener, EventsListener } from './types.ts';
 
 interface Waiter {
   readonly events: EngineEvent[];
@@ -19,12 +19,16 @@ export class Publisher {
   readonly #rings: Rings;
   readonly #onListenerFailed: (problem: string, seq: number) => void;
   readonly #listeners = new Set<EventsListener>();
+  readonly #commandListeners = new Set<CommandsListener>();
   /** By sequence number modulo the capacity: no more commands than that are unpublished. */
   readonly #waiters: (Waiter | undefined)[];
   #waiterCount = 0;
   /** Ascending. */
   readonly #publishedWaiters: PublishedWaiter[] = [];
   #eventHead = 0;
+  /** Commands given to listeners: all that are durable, so never fewer than are published. */
+  #givenPosition = 0;
+  #givenSeq: number;
   #appliedPosition = 0;
   #appliedSeq: number;
   #publishedSeq: number;
@@ -36,6 +40,7 @@ export class Publisher {
     this.#rings = rings;
     this.#onListenerFailed = onListenerFailed;
     this.#waiters = new Array<Waiter | undefined>(rings.commandCapacity);
+    this.#givenSeq = seq;
     this.#appliedSeq = seq;
     this.#publishedSeq = seq;
   }
@@ -47,6 +52,11 @@ export class Publisher {
   subscribe(listener: EventsListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  subscribeCommands(listener: CommandsListener): () => void {
+    this.#commandListeners.add(listener);
+    return () => this.#commandListeners.delete(listener);
   }
 
   /** The events of a command that was just taken. */
@@ -72,6 +82,7 @@ export class Publisher {
     if (this.#publishing || this.#ended !== undefined) return;
     this.#publishing = true;
     try {
+      this.#giveCommands(durableSeq);
       while (this.#publishOnce(durableSeq));
     } finally {
       this.#publishing = false;
@@ -85,6 +96,25 @@ export class Publisher {
     this.#waiters.fill(undefined);
     this.#waiterCount = 0;
     for (const waiter of this.#publishedWaiters.splice(0)) waiter.reject(error);
+  }
+
+  /** Their slots are taken for others only when they are published, which is later. */
+  #giveCommands(durableSeq: number): void {
+    const { commands, commandCapacity } = this.#rings;
+    while (this.#givenSeq < durableSeq) {
+      const from = this.#givenPosition & (commandCapacity - 1);
+      const count = Math.min(durableSeq - this.#givenSeq, commandCapacity - from);
+      for (const listener of this.#commandListeners) {
+        try {
+          listener(commands, from, count);
+        } catch (error) {
+          this.#commandListeners.delete(listener);
+          this.#onListenerFailed(messageOf(error), this.#givenSeq + 1);
+        }
+      }
+      this.#givenSeq += count;
+      this.#givenPosition = (this.#givenPosition + count) | 0;
+    }
   }
 
   /** @returns whether there was progress; then there may be more */

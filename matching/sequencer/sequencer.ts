@@ -28,7 +28,7 @@ import { Publisher } from './publisher.ts';
 import { distance, type Rings } from './rings.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
 import type { Answered, EngineThread, ThreadNews } from './thread.ts';
-import type { EventsListener, Sequencer, SequencerNotice, SequencerOptions } from './types.ts';
+import type { CommandsListener, EventsListener, Sequencer, SequencerNotice, SequencerOptions } from './types.ts';
 
 const fail = errorsOf(matchingErrors);
 
@@ -63,7 +63,9 @@ export class RunningSequencer implements Sequencer {
   /** By the journal. */
   #takenPosition = 0;
   #durableSeq: number;
+  /** Waits for the journal; the other one the journal has. */
   #stateHash: StateHash | undefined;
+  #recordedHash: StateHash | undefined;
 
   private constructor(parts: Parts) {
     const { recovered, thread, epoch, limits, files, configHash } = parts;
@@ -109,6 +111,18 @@ export class RunningSequencer implements Sequencer {
 
   get publishedSeq(): number {
     return this.#publisher.publishedSeq;
+  }
+
+  get durableSeq(): number {
+    return this.#durableSeq;
+  }
+
+  get hashEvery(): number {
+    return this.#parts.limits.hashEvery;
+  }
+
+  get recordedHash(): StateHash | undefined {
+    return this.#recordedHash;
   }
 
   // -------------------------------------------------------------- commands in
@@ -197,6 +211,7 @@ export class RunningSequencer implements Sequencer {
     const stateHash = this.#stateHash;
     if (stateHash === undefined || stateHash.seq > this.#durableSeq) return undefined;
     this.#stateHash = undefined;
+    this.#recordedHash = stateHash;
     return stateHash;
   }
 
@@ -224,6 +239,10 @@ export class RunningSequencer implements Sequencer {
 
   subscribe(listener: EventsListener): () => void {
     return this.#publisher.subscribe(listener);
+  }
+
+  subscribeCommands(listener: CommandsListener): () => void {
+    return this.#publisher.subscribeCommands(listener);
   }
 
   neededFrom(seq: number): void {

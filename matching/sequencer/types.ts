@@ -4,7 +4,7 @@ import type { CommandBody, CommandSlots } from '../commands.ts';
 import type { EngineConfig } from '../config.ts';
 import type { BookLevel, Engine } from '../engine/index.ts';
 import type { EngineEvent, EventSlots } from '../events.ts';
-import type { Files, JournalNotice, Recovered } from '../journal/index.ts';
+import type { Files, JournalNotice, Recovered, StateHash } from '../journal/index.ts';
 import type { Side } from '../vocabulary.ts';
 import type { EngineState } from './engine-thread.ts';
 import type { SequencerLimits } from './limits.ts';
@@ -14,6 +14,9 @@ import type { SequencerLimits } from './limits.ts';
  * used again after the call. One command's events may come in several calls.
  */
 export type EventsListener = (events: EventSlots, from: number, count: number) => void;
+
+/** Slots `from` to `from + count - 1` hold the next commands, in order and without a gap; they are used again after the call. */
+export type CommandsListener = (commands: CommandSlots, from: number, count: number) => void;
 
 export type SequencerNotice =
   | JournalNotice
@@ -56,6 +59,12 @@ export interface Sequencer {
   /** @returns ends it */
   readonly subscribe: (listener: EventsListener) => () => void;
   /**
+   * For whoever runs the commands through an engine of its own: each command once, as soon as it is durable and before its
+   * events are published, beginning behind {@link durableSeq}. Nothing is allocated per command.
+   * @returns ends it
+   */
+  readonly subscribeCommands: (listener: CommandsListener) => () => void;
+  /**
    * Only what is durable is told: the answer is held back until its command is published.
    * @throws MATCHING_FENCED when another process may have gone on
    */
@@ -67,6 +76,11 @@ export interface Sequencer {
   /** Last command taken, and last one published. */
   readonly lastSeq: number;
   readonly publishedSeq: number;
+  /** Last one the journal has for certain; never before the last one published. */
+  readonly durableSeq: number;
+  /** Commands between two state hashes, and the newest one that the journal has got; its command is durable. */
+  readonly hashEvery: number;
+  readonly recordedHash: StateHash | undefined;
   /** What recovery found. Events up to its end that a listener has not had are got with `replayEvents`. */
   readonly recovered: Recovered;
   /** Events of commands from here on may still be asked for again; older segments may go when snapshots cover them. */
