@@ -245,7 +245,7 @@ async function main(): Promise<void> {
         notMeasured:
           'a network between settler and PostgreSQL, replication; the engine made the events before',
         ...Object.fromEntries(
-          outcomes.flatMap((outcome) => {
+          outcomes.flatMap((outcome): [string, number | string][] => {
             const name = `${outcome.row.subject}, ${outcome.row.workload}`;
             return [
               [`transfers per trade: ${name}`, outcome.transfersPerTrade],
