@@ -86,6 +86,12 @@ export const apiErrors = {
     why: 'An account has as many keys as may be in force at a time.',
     whatToDo: 'Revoke those that are no longer used.',
   },
+  API_KEYS_UNAVAILABLE: {
+    kind: 'unavailable',
+    retryable: true,
+    why: 'The database did not say in time whether the key is in force, so that no signed request can be taken.',
+    whatToDo: 'Sign and send it again after some seconds; the operator sees it in /health.',
+  },
   API_INTERNAL: {
     kind: 'invariant',
     why: 'The api met an error it has no name for.',
