@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { errorsOf } from '#core/errors';
 import { type Id, isId } from '#core/ids';
 import type { Clock } from '#core/ports';
-import type { Authenticate } from './auth.ts';
+import type { Authenticate, Caller } from './auth.ts';
 import type { ApiRole } from './config.ts';
 import { apiErrors } from './contract.ts';
 import { type ApiKey, type ApiPermission, apiPermissions, rateTiers } from './keys/contract.ts';
@@ -119,7 +119,7 @@ function callerOfKey(key: ApiKey): TradingCaller {
     requestsPerSecond: rateTiers[key.rateTier],
   };
 }
-function callerOfToken({ name, role }: { readonly name: string; readonly role: ApiRole }): TradingCaller {
+export function callerOfToken({ name, role }: Caller): TradingCaller {
   return {
     name,
     accounts: 'all',
@@ -211,6 +211,12 @@ export function requirePermission(caller: TradingCaller, permission: ApiPermissi
     );
 }
 
+/** @throws API_ACCOUNT_FORBIDDEN */
+export function requireAccount({ accounts, name }: TradingCaller, accountId: Id<'acc'>): void {
+  if (accounts !== 'all' && !accounts.has(accountId))
+    throw fail('API_ACCOUNT_FORBIDDEN', `${name} may not act for ${accountId}`, { accountId });
+}
+
 /**
  * The account a request is for; a key of one account need not say it.
  * @throws API_ACCOUNT_FORBIDDEN, API_ACCOUNT_NEEDED
@@ -221,7 +227,6 @@ export function accountOf(caller: TradingCaller, accountId: string | undefined):
   const id = accountId ?? only;
   if (id === undefined || !isId('acc', id))
     throw fail('API_ACCOUNT_NEEDED', `${name} may act for several accounts: send accountId`);
-  if (accounts !== 'all' && !accounts.has(id))
-    throw fail('API_ACCOUNT_FORBIDDEN', `${name} may not act for ${id}`, { accountId: id });
+  requireAccount(caller, id);
   return id;
 }
