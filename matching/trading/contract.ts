@@ -157,12 +157,13 @@ export interface TickerView {
   readonly lastPrice: string | null;
   readonly bestBid: PriceLevel | null;
   readonly bestAsk: PriceLevel | null;
-  /** Of the last 24 hours, in whole minutes. */
+  /** Of the last 24 hours, in whole minutes; null without trades. */
   readonly open24h: string | null;
   readonly high24h: string | null;
   readonly low24h: string | null;
-  readonly size24h: string;
-  readonly value24h: string;
+  /** Null until the last 24 hours are known: for some seconds after the api has started. */
+  readonly size24h: string | null;
+  readonly value24h: string | null;
 }
 export const candleIntervals = ['1m', '5m', '15m', '1h', '4h', '1d'] as const;
 export type CandleInterval = (typeof candleIntervals)[number];

@@ -66,7 +66,12 @@ export function fillView(
   };
 }
 
-export const tradeView = (trade: TradeEvent, scale: MarketScale): TradeView => ({
+/** What of a trade is for all. */
+export type PublicTrade = Pick<
+  TradeEvent,
+  'seq' | 'index' | 'timeMs' | 'price' | 'lots' | 'side' | 'auction'
+>;
+export const tradeView = (trade: PublicTrade, scale: MarketScale): TradeView => ({
   tradeId: tradeId(trade),
   market: scale.id,
   price: scale.price(trade.price),
