@@ -9,6 +9,7 @@ import type { Ledger } from '#ledger';
 import type { AccountPath } from '#ledger/contract';
 import { customerSpot } from '#ledger/contract';
 import { settlementErrors } from './errors.ts';
+import type { SettlementHead } from './portion.ts';
 import { type EventPlace, wholeCommand } from './settlement-events.ts';
 import { type ReadLedger, returnReference, spotOwner } from './spot-feed.ts';
 import { readHead, type SettledEngine } from './store.ts';
@@ -19,8 +20,12 @@ const fail = errorsOf(settlementErrors);
 export interface EngineBalances {
   /** Of its last command. */
   readonly seq: number;
+  /** Of the last event of that command, where it is known: settled up to there is settled up to its end. */
+  readonly lastIndex?: number;
   balance(account: number, asset: number): { readonly available: bigint; readonly held: bigint };
 }
+/** For an engine that can be brought to any event: it is asked within the snapshot that the books are read in. */
+export type EngineAtHead = (head: SettlementHead) => EngineBalances;
 export interface BalanceDifference {
   /** `house`: account 0 against the fees of all trades less what was taken. */
   readonly check: 'spot' | 'house';
@@ -117,12 +122,17 @@ async function houseDifferences(
  * database says is of one snapshot.
  * @throws MATCHING_RECONCILE_ELSEWHERE when the engine is not at the settled event
  */
-export async function reconcile(options: ReconcileOptions, engine: EngineBalances): Promise<Reconciliation> {
+export async function reconcile(
+  options: ReconcileOptions,
+  engineOrAt: EngineBalances | EngineAtHead,
+): Promise<Reconciliation> {
   const { pool } = options;
   return await inTransaction(pool, async (tx) => {
     await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const head = await readHead(tx, options.engine);
-    if (head.seq !== engine.seq || head.index !== wholeCommand)
+    const engine = typeof engineOrAt === 'function' ? engineOrAt(head) : engineOrAt;
+    const isWhole = head.index === wholeCommand || head.index === engine.lastIndex;
+    if (head.seq !== engine.seq || !isWhole)
       throw fail(
         'MATCHING_RECONCILE_ELSEWHERE',
         `the engine is at command ${engine.seq}, settled is ${head.seq}`,

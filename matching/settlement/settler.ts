@@ -69,6 +69,8 @@ export interface Settler {
   readonly head: SettlementHead;
   /** The command from which on events are needed after a crash. */
   readonly neededFrom: number;
+  /** What it stopped with; it does not begin again. */
+  readonly stopped: StrongroomError | undefined;
   /**
    * Resolves when all that was offered is booked, up to its last event.
    * @param publishedSeq all events up to this command have been offered
@@ -109,6 +111,9 @@ class PortionSettler implements Settler {
   }
   get head(): SettlementHead {
     return this.#head;
+  }
+  get stopped(): StrongroomError | undefined {
+    return this.#stopped;
   }
   get neededFrom(): number {
     const { seq, index } = this.#head;
