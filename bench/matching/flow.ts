@@ -227,7 +227,7 @@ class FlowMaker {
     this.#seq += 1;
     const command: Command = { ...body, seq: this.#seq, timeMs: this.#seq };
     writeCommand(this.#slots, at, command);
-    const call = peerCallOf(command, rest);
+    const call = peerCallOf(command, this.#resting, rest);
     if (call !== undefined) this.calls.push(call);
     this.#engine.submit(this.#slots, at);
     this.#engine.drainEvents((slots, count) => {
