@@ -1,5 +1,6 @@
 /**
- * Generated documents: docs/errors.md from the modules' error catalogues, api/openapi.json from the routes.
+ * Generated documents: docs/errors.md from the modules' error catalogues, api/openapi.json from the routes, api/asyncapi.json from the messages
+ * of the stream.
  * `tsx tools/generate.ts` writes them; `--check` fails when a committed one is not what the code gives. docs/journal.md needs a
  * PostgreSQL (DATABASE_URL's, else one started for it): it is only written here, and a test compares it.
  */
@@ -16,6 +17,8 @@ import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
 import { workflowErrors } from '#workflows/contract';
 import { apiErrors } from '../api/contract.ts';
+import { asyncApi } from '../api/stream/asyncapi.ts';
+import { streamErrors } from '../api/stream/errors.ts';
 import { openDatabase } from '../bench/ledger/database.ts';
 import { cliErrors } from '../cli/contract.ts';
 import { infraErrors } from '../infra/contract.ts';
@@ -33,6 +36,7 @@ const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
   ['custody/multi-party-ecdsa-wasm', mpcErrors],
   ['workflows', workflowErrors],
   ['api', apiErrors],
+  ['api/stream', streamErrors],
   ['cli', cliErrors],
 ];
 
@@ -97,6 +101,7 @@ const check = process.argv.includes('--check');
 const documents: readonly (readonly [string, string])[] = [
   ['docs/errors.md', errorsPage()],
   ['api/openapi.json', await openApi()],
+  ['api/asyncapi.json', JSON.stringify(asyncApi())],
   ...(check ? [] : [['docs/journal.md', await journalPage()] as const]),
 ];
 for (const [path, text] of documents) {

@@ -1,0 +1,246 @@
+/**
+ * The stream: WebSocket at `streamPath` beside the routes of an HTTP server. docs/operations/stream.md says what goes over it.
+ *
+ * Nothing here waits for a client: a message of the feed is encoded once, given to each socket, and whoever does not read is cut.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { errorsOf, isStrongroomError, type StrongroomError } from '#core/errors';
+import type { TradingOperations } from '#matching/trading/contract';
+import { apiErrors } from '../contract.ts';
+import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
+import { Channels } from './channels.ts';
+import { Connection, Corks, Pace } from './connection.ts';
+import { streamErrors } from './errors.ts';
+import { problemFrom } from './frames.ts';
+import { closeCodes, inboundBytesMax, type StreamLimits, streamLimits, streamPath } from './limits.ts';
+import { Session } from './session.ts';
+import { refuseUpgrade, within } from './upgrade.ts';
+
+const fail = errorsOf({ ...apiErrors, ...streamErrors });
+const goingAway = 1001;
+const secondMs = 1_000;
+
+export type StreamNotice =
+  | { readonly kind: 'connected' | 'disconnected'; readonly caller: string; readonly requestId: string }
+  | {
+      readonly kind: 'slow-consumer';
+      readonly caller: string;
+      readonly requestId: string;
+      readonly waitingBytes: number;
+    }
+  /** An error without a name of ours, or a broken invariant; the client got the request id only. */
+  | { readonly kind: 'failed'; readonly requestId: string; readonly error: unknown };
+
+export interface StreamOptions {
+  readonly trading: TradingOperations;
+  readonly auth: Pick<TradingAuth, 'caller' | 'recheck'>;
+  readonly limits?: Partial<StreamLimits>;
+  readonly onNotice?: (notice: StreamNotice) => void;
+}
+export interface Stream {
+  /** Tells every client (1001), and ends those who do not answer. The HTTP server is the caller's to close. */
+  readonly close: () => Promise<void>;
+  readonly clients: number;
+}
+
+/** Of one caller, whatever the number of its connections. */
+interface Presence {
+  readonly caller: TradingCaller;
+  readonly sessions: Set<Session>;
+  readonly messages: Pace;
+}
+
+class StreamServer implements Stream {
+  readonly #server: Server;
+  readonly #options: StreamOptions;
+  readonly #limits: StreamLimits;
+  readonly #channels: Channels;
+  readonly #corks = new Corks();
+  readonly #presences = new Map<string, Presence>();
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: inboundBytesMax,
+  });
+  readonly #timers: readonly NodeJS.Timeout[];
+  #clients = 0;
+  /** Upgrades that wait for their caller to be known. */
+  #judged = 0;
+  #isClosing = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(server: Server, options: StreamOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.#limits = { ...streamLimits, ...options.limits };
+    this.#channels = new Channels({ trading: options.trading, limits: this.#limits });
+    this.#sockets.on('wsClientError', (error, socket) => {
+      refuseUpgrade(
+        socket,
+        problemFrom(fail('API_STREAM_UPGRADE_INVALID', error.message), randomUUID(), () => undefined),
+      );
+    });
+    server.on('upgrade', this.#onUpgrade);
+    this.#timers = [
+      setInterval(this.#beat, this.#limits.heartbeatMs),
+      setInterval(this.#recheckAll, this.#limits.recheckMs),
+    ];
+  }
+
+  get clients(): number {
+    return this.#clients;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const session of this.#sessions()) session.connection.close(goingAway, 'the server ends');
+    if (this.#clients > 0) await empty;
+    this.#channels.end();
+    this.#server.off('upgrade', this.#onUpgrade);
+  }
+
+  *#sessions(): Generator<Session> {
+    for (const { sessions } of this.#presences.values()) yield* sessions;
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // One that resets before it has its answer is no news.
+    const onError = (): void => {
+      socket.destroy();
+    };
+    socket.on('error', onError);
+    const requestId = randomUUID();
+    this.#judge(request).then(
+      (caller) => {
+        const refusal = this.#refusal(caller);
+        if (refusal !== undefined) {
+          refuseUpgrade(socket, problemFrom(refusal, requestId, this.#failed(requestId)));
+          return;
+        }
+        socket.off('error', onError);
+        this.#sockets.handleUpgrade(request, socket, head, (ws) => {
+          this.#welcome(ws, socket, { caller, requestId });
+        });
+      },
+      (error: unknown) => {
+        refuseUpgrade(socket, problemFrom(error, requestId, this.#failed(requestId)));
+      },
+    );
+  };
+
+  /** At the moment of the upgrade, so that no two pass for one place. */
+  #refusal(caller: TradingCaller): StrongroomError | undefined {
+    const { clients, clientsPerCaller } = this.#limits;
+    if (this.#isClosing) return fail('API_STREAM_CLOSING', 'the server ends');
+    if (this.#clients >= clients) return limitReached('clients', clients);
+    if ((this.#presences.get(caller.name)?.sessions.size ?? 0) >= clientsPerCaller)
+      return limitReached('clientsPerCaller', clientsPerCaller);
+    return undefined;
+  }
+
+  /** @throws what a route of the same caller would get, API_STREAM_LIMIT */
+  async #judge(request: IncomingMessage): Promise<TradingCaller> {
+    const url = request.url ?? '';
+    if (url.split('?')[0] !== streamPath) throw fail('API_NOT_FOUND', `no stream at ${url.slice(0, 100)}`);
+    const { clients, upgradeMs } = this.#limits;
+    // So many judged at a time, that strangers cannot make it remember more.
+    if (this.#clients + this.#judged >= clients) throw limitReached('clients', clients);
+    this.#judged++;
+    try {
+      const asked = { method: request.method ?? '', url, headers: request.headers, rawBody: Buffer.alloc(0) };
+      const caller = await within(upgradeMs, this.#options.auth.caller(asked));
+      if (caller === undefined)
+        throw fail('API_STREAM_UPGRADE_LATE', `who calls was not known within ${upgradeMs} ms`);
+      return caller;
+    } finally {
+      this.#judged--;
+    }
+  }
+
+  #welcome(
+    ws: WebSocket,
+    socket: Duplex,
+    { caller, requestId }: { readonly caller: TradingCaller; readonly requestId: string },
+  ): void {
+    const presence = this.#presence(caller);
+    const notice = this.#options.onNotice ?? (() => undefined);
+    const connection = new Connection({
+      ws,
+      socket,
+      corks: this.#corks,
+      limits: this.#limits,
+      onSlow: () => {
+        notice({ kind: 'slow-consumer', caller: caller.name, requestId, waitingBytes: ws.bufferedAmount });
+        session.end();
+      },
+    });
+    const session = new Session({
+      connection,
+      caller,
+      trading: this.#options.trading,
+      auth: this.#options.auth,
+      channels: this.#channels,
+      limits: this.#limits,
+      messages: presence.messages,
+      requestId,
+      onUnknown: this.#failed(requestId),
+    });
+    presence.sessions.add(session);
+    this.#clients++;
+    notice({ kind: 'connected', caller: caller.name, requestId });
+    ws.on('message', (data: Buffer, isBinary) => {
+      session.onMessage(data, isBinary);
+    });
+    // ws closes the connection itself with the code of what was wrong with the frame.
+    ws.on('error', () => undefined);
+    ws.on('close', () => {
+      session.end();
+      presence.sessions.delete(session);
+      if (presence.sessions.size === 0) this.#presences.delete(caller.name);
+      this.#clients--;
+      notice({ kind: 'disconnected', caller: caller.name, requestId });
+      if (this.#clients === 0) this.#onEmpty?.();
+    });
+  }
+
+  #presence(caller: TradingCaller): Presence {
+    const found = this.#presences.get(caller.name);
+    if (found !== undefined) return found;
+    const presence = { caller, sessions: new Set<Session>(), messages: new Pace(secondMs) };
+    this.#presences.set(caller.name, presence);
+    return presence;
+  }
+
+  readonly #beat = (): void => {
+    for (const session of this.#sessions()) session.connection.beat();
+  };
+
+  /** One question for each caller. */
+  readonly #recheckAll = (): void => {
+    for (const { caller, sessions } of this.#presences.values())
+      this.#options.auth.recheck(caller).catch((error: unknown) => {
+        // That nobody can say it at the moment ends no stream; an order asks for itself.
+        if (!isStrongroomError(error) || error.kind !== 'unauthenticated') return;
+        for (const session of sessions)
+          session.connection.close(closeCodes.credentialsEnded, 'the key is no longer in force');
+      });
+  };
+
+  #failed(requestId: string): (error: unknown) => void {
+    return (error) => this.#options.onNotice?.({ kind: 'failed', requestId, error });
+  }
+}
+
+const limitReached = (limit: keyof StreamLimits, max: number) =>
+  fail('API_STREAM_LIMIT', `more than ${max}: ${limit}`, { limit, max });
+
+export const attachStream = (server: Server, options: StreamOptions): Stream =>
+  new StreamServer(server, options);

@@ -1,0 +1,43 @@
+/** Order entry: a message to the call of trading it stands for, for an account of the caller. What is absent stays absent. */
+import type { NewOrder, OrderName, OrderOutcome, TradingOperations } from '#matching/trading/contract';
+import { accountOf, type TradingCaller } from '../trading-auth.ts';
+import type { OrderRequest } from './messages.ts';
+
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+/** A field that is undefined is not the same as one that is not there. */
+function present<T extends object>(fields: T): Present<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+}
+
+/** @throws API_ACCOUNT_FORBIDDEN, API_ACCOUNT_NEEDED, and what the call of trading throws */
+export async function runOrder(
+  trading: TradingOperations,
+  caller: TradingCaller,
+  request: OrderRequest,
+): Promise<OrderOutcome | { readonly cancelled: number }> {
+  switch (request.op) {
+    case 'place': {
+      const accountId = accountOf(caller, request.order.accountId);
+      const order: NewOrder = present({ ...request.order, accountId });
+      return await trading.place(order);
+    }
+    case 'amend':
+      return await trading.amend(
+        nameOf(caller, request),
+        present({ price: request.price, size: request.size }),
+      );
+    case 'cancel':
+      return await trading.cancel(nameOf(caller, request));
+    case 'cancel-all':
+      return await trading.cancelAll(
+        present({ accountId: accountOf(caller, request.accountId), market: request.market }),
+      );
+  }
+}
+
+function nameOf(
+  caller: TradingCaller,
+  { accountId, orderId, clientOrderId }: Extract<OrderRequest, { op: 'amend' | 'cancel' }>,
+): OrderName {
+  return present({ accountId: accountOf(caller, accountId), orderId, clientOrderId });
+}

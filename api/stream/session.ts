@@ -1,0 +1,190 @@
+/** What one caller asks for on one connection: channels and orders, each within its limits and permissions, each answered. */
+import { errorsOf } from '#core/errors';
+import type { ChannelKey, TradingOperations } from '#matching/trading/contract';
+import { apiErrors } from '../contract.ts';
+import { requireAccount, requirePermission, type TradingAuth, type TradingCaller } from '../trading-auth.ts';
+import type { Channels, Joined } from './channels.ts';
+import { type Connection, Pace } from './connection.ts';
+import { streamErrors } from './errors.ts';
+import { frameOf, keyOf, problemFrom } from './frames.ts';
+import { closeCodes, type StreamLimits } from './limits.ts';
+import type { ChannelSpec, ClientMessage, OrderRequest } from './messages.ts';
+import { runOrder } from './orders.ts';
+import { parseMessage } from './parse.ts';
+
+const fail = errorsOf({ ...apiErrors, ...streamErrors });
+const minuteMs = 60_000;
+/** RFC 6455, 7.4.1. */
+const unsupportedData = 1003;
+
+export interface SessionOptions {
+  readonly connection: Connection;
+  readonly caller: TradingCaller;
+  readonly trading: TradingOperations;
+  readonly channels: Channels;
+  readonly auth: Pick<TradingAuth, 'recheck'>;
+  readonly limits: StreamLimits;
+  /** Of the caller, on all its connections. */
+  readonly messages: Pace;
+  /** Of the connection; stands in every problem, and in the log. */
+  readonly requestId: string;
+  readonly onUnknown: (error: unknown) => void;
+}
+
+type Subscribe = Extract<ClientMessage, { op: 'subscribe' }>;
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #joined = new Map<ChannelKey, Joined>();
+  readonly #invalid = new Pace(minuteMs);
+  #inFlight = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  get connection(): Connection {
+    return this.#options.connection;
+  }
+
+  onMessage(data: Buffer, isBinary: boolean): void {
+    const { connection, caller, limits, messages } = this.#options;
+    if (connection.isClosing) return;
+    if (isBinary) {
+      connection.close(unsupportedData, 'text messages only');
+      return;
+    }
+    const nowMs = performance.now();
+    const count = messages.count(nowMs);
+    const countMax = caller.requestsPerSecond;
+    if (count > 2 * countMax) {
+      connection.close(closeCodes.tooManyMessages, 'too many messages');
+      return;
+    }
+    const parsed = parseMessage(data);
+    if (count > countMax) {
+      this.#refuse(parsed.id, fail('API_RATE_LIMITED', `more than ${countMax} messages in a second`));
+      return;
+    }
+    if (parsed.message !== undefined) {
+      this.#take(parsed.message);
+      return;
+    }
+    this.#refuse(parsed.id, parsed.error);
+    if (this.#invalid.count(nowMs) > limits.invalidPerMinute)
+      connection.close(closeCodes.invalidMessages, 'too many invalid messages');
+  }
+
+  /** Leaves every channel. What is on its way to the engine is not stopped by it. */
+  end(): void {
+    for (const joined of this.#joined.values()) joined.leave();
+    this.#joined.clear();
+  }
+
+  #take(message: ClientMessage): void {
+    const { connection } = this.#options;
+    if (message.op === 'ping') {
+      connection.send(frameOf({ type: 'pong', id: message.id }));
+      return;
+    }
+    if (message.op === 'unsubscribe') {
+      const { op: _op, id, ...spec } = message;
+      this.#leave(keyOf(spec));
+      connection.send(frameOf({ type: 'unsubscribed', id, ...spec }));
+      return;
+    }
+    const work = message.op === 'subscribe' ? this.#subscribe(message) : this.#order(message);
+    work.catch((error: unknown) => {
+      this.#refuse(message.id, error);
+    });
+  }
+
+  async #subscribe(message: Subscribe): Promise<void> {
+    const { op: _op, id, after, ...spec } = message;
+    const { caller, limits } = this.#options;
+    requirePermission(caller, 'read');
+    if (spec.channel === 'account') requireAccount(caller, spec.accountId);
+    const key = keyOf(spec);
+    // Again for the same channel: anew from here.
+    this.#leave(key);
+    if (this.#joined.size >= limits.subscriptionsPerClient) throw this.#limit('subscriptionsPerClient');
+    if (spec.channel !== 'account') {
+      await this.#join(key, spec, { id, after });
+      return;
+    }
+    await this.#counted(async () => {
+      await this.#join(key, spec, { id, after });
+    });
+  }
+
+  async #join(
+    key: ChannelKey,
+    spec: ChannelSpec,
+    ask: { readonly id: string; readonly after: number | undefined },
+  ): Promise<void> {
+    const { connection, channels } = this.#options;
+    let own: Joined | undefined;
+    const forget = (): void => {
+      own?.leave();
+      if (this.#joined.get(key) === own) this.#joined.delete(key);
+    };
+    const listener = {
+      send: connection.send.bind(connection),
+      ended: (error: unknown) => {
+        forget();
+        connection.send(frameOf({ type: 'ended', ...spec, problem: this.#problem(error) }));
+      },
+    };
+    try {
+      await channels.join(spec, listener, {
+        ...ask,
+        joined: (joined) => {
+          own = joined;
+          this.#joined.set(key, joined);
+        },
+      });
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  async #order(request: OrderRequest): Promise<void> {
+    const { connection, auth, caller, trading } = this.#options;
+    requirePermission(caller, 'trade');
+    await this.#counted(async () => {
+      // A stream lasts; its key may have been revoked a moment ago.
+      await auth.recheck(caller);
+      const ok = await runOrder(trading, caller, request);
+      connection.send(frameOf({ type: 'answer', id: request.id, ok }));
+    });
+  }
+
+  async #counted(work: () => Promise<void>): Promise<void> {
+    if (this.#inFlight >= this.#options.limits.inFlightPerClient) throw this.#limit('inFlightPerClient');
+    this.#inFlight++;
+    try {
+      await work();
+    } finally {
+      this.#inFlight--;
+    }
+  }
+
+  #leave(key: ChannelKey): void {
+    this.#joined.get(key)?.leave();
+    this.#joined.delete(key);
+  }
+
+  #limit(name: 'subscriptionsPerClient' | 'inFlightPerClient') {
+    const max = this.#options.limits[name];
+    return fail('API_STREAM_LIMIT', `more than ${max}: ${name}`, { limit: name, max });
+  }
+
+  #problem(error: unknown) {
+    return problemFrom(error, this.#options.requestId, this.#options.onUnknown);
+  }
+
+  #refuse(id: string | null, error: unknown): void {
+    this.#options.connection.send(frameOf({ type: 'problem', id, problem: this.#problem(error) }));
+  }
+}

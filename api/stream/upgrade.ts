@@ -1,0 +1,34 @@
+/** Before the upgrade: HTTP, so a refusal is a problem like that of every route. */
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Problem } from '../problem.ts';
+
+/** Answers and ends the connection. */
+export function refuseUpgrade(socket: Duplex, problem: Problem): void {
+  const body = JSON.stringify(problem);
+  const lines = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.once('finish', () => {
+    socket.destroy();
+  });
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** @returns undefined when the work took longer */
+export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(undefined);
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
