@@ -53,13 +53,17 @@ export interface PortionContext {
   readonly accountOf: (number: number) => Id<'acc'>;
 }
 
+export const clientIdOf = ({ clientOrderId = 0n }: Movement): bigint | undefined =>
+  clientOrderId === 0n ? undefined : clientOrderId;
+
 /** `matching.trade_line` writes the same. */
 const tradeLine = (t: SettledTrade, number: bigint): string =>
-  `${number}|${t.seq}|${t.index}|${t.market}|${t.price}|${t.lots}|${t.takerBuys ? 'buy' : 'sell'}|${
+  `${number}|${t.seq}|${t.index}|${t.timeMs}|${t.market}|${t.price}|${t.lots}|${t.takerBuys ? 'buy' : 'sell'}|${
     t.auction ? 'auction' : ''
   }|${t.taker}|${t.maker}|${t.takerOrder}|${t.makerOrder}|${t.takerFee}|${t.makerFee}`;
+/** `matching.movement_line` writes the same. */
 const movementLine = (m: Movement): string =>
-  `${m.seq}|${m.index}|${m.account}|${m.asset}|${m.units}|${m.ledgerSeq ?? ''}`;
+  `${m.seq}|${m.index}|${m.account}|${m.asset}|${m.units}|${m.ledgerSeq ?? ''}|${clientIdOf(m) ?? ''}`;
 
 function headAfter(after: SettlementHead, { trades, movements, upTo }: PortionEvents): SettlementHead {
   const tradeLines = trades.map((trade, at) => tradeLine(trade, after.trades + BigInt(at) + 1n)).join('\n');

@@ -4,7 +4,7 @@ import { isRetryable, type Queryable, type Tx } from '#infra/db';
 import type { EngineConfig } from '../config.ts';
 import { type EngineAsset, engineAssets } from './assets.ts';
 import { settlementErrors } from './errors.ts';
-import type { Portion, SettlementHead } from './portion.ts';
+import { clientIdOf, type Portion, type SettlementHead } from './portion.ts';
 
 const fail = errorsOf(settlementErrors);
 
@@ -70,6 +70,19 @@ export async function openEngine(
   }
 }
 
+/** One that was registered; undefined for any other. Needs no right to write. @param config what it was registered with */
+export async function findEngine(
+  queryable: Queryable,
+  name: string,
+  config: EngineConfig,
+): Promise<SettledEngine | undefined> {
+  const { rows } = await queryable.query<{ no: number }>('SELECT no FROM matching.engine WHERE name = $1', [
+    name,
+  ]);
+  const no = rows[0]?.no;
+  return no === undefined ? undefined : { no, name, config, assets: engineAssets(config) };
+}
+
 export async function readHead(
   queryable: Queryable,
   engine: Pick<SettledEngine, 'no'>,
@@ -104,7 +117,7 @@ export async function recordPortion(tx: Tx, engine: SettledEngine, portion: Port
   const { rows } = await tx.query<{ before: string }>({
     name: 'matching-record-portion',
     text: `SELECT matching.record_portion($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-             $20, $21, $22, $23, $24, $25, $26, $27) AS before`,
+             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) AS before`,
     values: [
       engine.no,
       after.portion,
@@ -113,6 +126,7 @@ export async function recordPortion(tx: Tx, engine: SettledEngine, portion: Port
       head.hash,
       plainArray(trades.map(({ seq }) => seq)),
       plainArray(trades.map(({ index }) => index)),
+      plainArray(trades.map(({ timeMs }) => timeMs)),
       plainArray(trades.map(({ market }) => market)),
       plainArray(trades.map(({ price }) => price)),
       plainArray(trades.map(({ lots }) => lots)),
@@ -130,6 +144,7 @@ export async function recordPortion(tx: Tx, engine: SettledEngine, portion: Port
       plainArray(movements.map(({ asset }) => asset)),
       plainArray(movements.map(({ units }) => units)),
       plainArray(movements.map(({ ledgerSeq }) => ledgerSeq ?? 'NULL')),
+      plainArray(movements.map((movement) => clientIdOf(movement) ?? 'NULL')),
       plainArray(house.map(({ asset }) => asset)),
       plainArray(house.map(({ charged }) => charged)),
       plainArray(house.map(({ taken }) => taken)),

@@ -1,10 +1,10 @@
-/** Proof of the settlement from its rows: chain of portions, nets recomputed from trades, movements one by one. */
+/** Proof of the settlement from its rows: chain of portions, nets and candles recomputed from trades, movements one by one. */
 import type { Queryable } from '#infra/db';
 import { readHead, type SettledEngine } from './store.ts';
 
 export interface SettlementProblem {
-  readonly check: 'chain' | 'head' | 'net' | 'movement' | 'house' | 'clearing';
-  /** A portion, a movement, an asset. */
+  readonly check: 'chain' | 'head' | 'net' | 'candle' | 'movement' | 'house' | 'clearing';
+  /** A portion, a movement, an asset, a candle. */
   readonly place: string;
   readonly problem: string;
 }

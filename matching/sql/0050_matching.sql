@@ -42,10 +42,12 @@ CREATE TABLE matching.account (
   UNIQUE (engine, account)
 );
 
--- One row per trade, as the engine said it: everything else follows (matching.trade_leg).
+-- One row per trade, as the engine said it: everything else follows (matching.trade_leg). Cut into partitions by engine and
+-- number, see below.
 CREATE TABLE matching.trade (
-  number      bigint NOT NULL, -- 1, 2, 3 ... without gaps
+  number      bigint NOT NULL, -- 1, 2, 3 ... without gaps, in the order of (seq, index)
   seq         bigint NOT NULL, -- of the command
+  time_ms     bigint NOT NULL, -- of the command; never before that of the trade before
   price       integer NOT NULL,
   taker       integer NOT NULL,
   maker       integer NOT NULL,
@@ -60,8 +62,14 @@ CREATE TABLE matching.trade (
   taker_buys  boolean NOT NULL,
   auction     boolean NOT NULL,
   PRIMARY KEY (engine, number),
-  CHECK (price >= 1 AND lots >= 1 AND taker >= 1 AND maker >= 1 AND taker <> maker AND taker_fee >= 0 AND maker_fee >= 0)
-);
+  CHECK (time_ms >= 0 AND price >= 1 AND lots >= 1 AND taker >= 1 AND maker >= 1 AND taker <> maker AND taker_fee >= 0 AND maker_fee >= 0)
+) PARTITION BY RANGE (engine, number);
+-- The fills of an account, and the trades of a market, newest first. Account, engine and market are eight bytes together, and a
+-- page of one market reads no row of another, however many of those the account has.
+CREATE INDEX trade_taker ON matching.trade (taker, engine, market, number);
+CREATE INDEX trade_maker ON matching.trade (maker, engine, market, number);
+CREATE INDEX trade_market ON matching.trade (engine, market, number);
+
 -- What came into the engine from the ledger and went back. Account 0: the house took its fees out of the engine; they are its
 -- income in the ledger since the trades were booked.
 CREATE TABLE matching.movement (
@@ -73,10 +81,14 @@ CREATE TABLE matching.movement (
   asset      smallint NOT NULL,
   units      bigint NOT NULL CHECK (units >= 1),
   ledger_seq bigint CHECK (ledger_seq >= 1), -- credited: the transfer that it comes from; null: debited
+  client_order_id numeric(20, 0), -- of a debit, as it was given: a uint64; null: none
   PRIMARY KEY (engine, seq, index),
-  FOREIGN KEY (engine, asset) REFERENCES matching.asset
+  FOREIGN KEY (engine, asset) REFERENCES matching.asset,
+  CHECK (client_order_id IS NULL OR (ledger_seq IS NULL AND client_order_id BETWEEN 1 AND 18446744073709551615))
 );
 CREATE INDEX movement_portion ON matching.movement (engine, portion);
+-- Not unique: the engine itself remembers the newest ids of an account only, and what it did is booked.
+CREATE INDEX movement_client ON matching.movement (engine, account, client_order_id, seq, index) WHERE client_order_id IS NOT NULL;
 
 -- Events are booked in portions. Each is hashed over its rows and the portion before; its transfers carry that hash as their
 -- reference, so that the ledger's chain, and whoever keeps its signed heads, covers every trade.
@@ -93,6 +105,7 @@ CREATE TABLE matching.portion (
   hash        bytea NOT NULL CHECK (length(hash) = 32),
   PRIMARY KEY (engine, no)
 );
+CREATE INDEX portion_place ON matching.portion (engine, seq, index);
 -- The newest portion of each engine. Its lock is the settlement's: a portion is booked only onto the one it was made for.
 CREATE TABLE matching.head (
   engine   smallint PRIMARY KEY REFERENCES matching.engine,
@@ -101,7 +114,9 @@ CREATE TABLE matching.head (
   seq      bigint NOT NULL DEFAULT 0,
   index    integer NOT NULL DEFAULT 2147483647,
   credited bigint NOT NULL DEFAULT 0,
-  hash     bytea NOT NULL CHECK (length(hash) = 32)
+  hash     bytea NOT NULL CHECK (length(hash) = 32),
+  room     bigint NOT NULL DEFAULT 0, -- trades up to this number have a partition
+  CHECK (trades <= room)
 ) WITH (fillfactor = 10);
 -- What account 0 of the engine was paid, and what was taken out of it.
 CREATE TABLE matching.house (
@@ -120,6 +135,29 @@ CREATE TABLE matching.fed (
   accounts   integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 
+-- What the trades of a market come to in an interval, kept as they are booked. A row changes while its interval lasts; an interval
+-- without a trade has none.
+CREATE FUNCTION matching.candle_intervals() RETURNS int[] LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+  ARRAY[60000, 300000, 900000, 3600000, 14400000, 86400000];
+CREATE TABLE matching.candle (
+  start_ms    bigint NOT NULL, -- a whole multiple of the interval since 1970
+  last_seq    bigint NOT NULL, -- of the newest trade in it
+  trades      bigint NOT NULL CHECK (trades >= 1),
+  interval_ms integer NOT NULL CHECK (interval_ms = ANY (matching.candle_intervals())),
+  last_index  integer NOT NULL,
+  open        integer NOT NULL,
+  high        integer NOT NULL,
+  low         integer NOT NULL,
+  close       integer NOT NULL,
+  engine      smallint NOT NULL,
+  market      smallint NOT NULL,
+  lots        numeric NOT NULL,
+  value       numeric NOT NULL, -- sum of lots times price
+  PRIMARY KEY (engine, market, interval_ms, start_ms),
+  FOREIGN KEY (engine, market) REFERENCES matching.market,
+  CHECK (start_ms % interval_ms = 0 AND low >= 1 AND open BETWEEN low AND high AND close BETWEEN low AND high)
+) WITH (fillfactor = 50);
+
 DO $$
 DECLARE t text;
 BEGIN
@@ -128,33 +166,82 @@ BEGIN
                       FOR EACH STATEMENT EXECUTE FUNCTION matching.refuse_change()', t || '_append_only', t);
     EXECUTE format('REVOKE ALL ON matching.%I FROM PUBLIC', t);
   END LOOP;
-  FOREACH t IN ARRAY ARRAY['head', 'house', 'fed'] LOOP
+  FOREACH t IN ARRAY ARRAY['head', 'house', 'fed', 'candle'] LOOP
     EXECUTE format('CREATE TRIGGER %I BEFORE DELETE OR TRUNCATE ON matching.%I
                       FOR EACH STATEMENT EXECUTE FUNCTION matching.refuse_change()', t || '_kept', t);
     EXECUTE format('REVOKE ALL ON matching.%I FROM PUBLIC', t);
   END LOOP;
   -- As of the ledger's journal: rows that never change are frozen as they come.
-  FOREACH t IN ARRAY ARRAY['trade', 'movement', 'portion'] LOOP
+  FOREACH t IN ARRAY ARRAY['movement', 'portion'] LOOP
     EXECUTE format('ALTER TABLE matching.%I SET (autovacuum_freeze_min_age = 0,
       autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000000)', t);
   END LOOP;
 END $$;
 
+-- ---------------------------------------------------------------- partitions of matching.trade
+
+-- Rows of one partition: about 2.7 GB with its indexes.
+CREATE FUNCTION matching.trade_partition_rows() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 10000000;
+
+-- Partitions for the engine's trades up to this number. Who makes them has the lock of the engine's head, as has who writes trades: so
+-- nothing is on its way into a partition that is being made. A table is made apart and attached, which no reader waits for.
+CREATE FUNCTION matching.add_trade_partitions(p_engine smallint, p_number bigint) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_rows CONSTANT bigint := matching.trade_partition_rows();
+  v_room bigint;
+  v_name text;
+BEGIN
+  SELECT h.room INTO STRICT v_room FROM matching.head AS h WHERE h.engine = p_engine FOR NO KEY UPDATE;
+  WHILE v_room < p_number LOOP
+    v_name := format('trade_e%s_from_%s', p_engine, v_room + 1);
+    EXECUTE format('CREATE TABLE matching.%I (LIKE matching.trade INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)
+      WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = %s)',
+      v_name, v_rows / 10);
+    EXECUTE format('CREATE TRIGGER trade_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON matching.%I
+      FOR EACH STATEMENT EXECUTE FUNCTION matching.refuse_change()', v_name);
+    EXECUTE format('REVOKE ALL ON matching.%I FROM PUBLIC', v_name);
+    EXECUTE format('ALTER TABLE matching.trade ATTACH PARTITION matching.%I FOR VALUES FROM (%s, %s) TO (%s, %s)',
+      v_name, p_engine, v_room + 1, p_engine, v_room + 1 + v_rows);
+    v_room := v_room + v_rows;
+    UPDATE matching.head AS h SET room = v_room WHERE h.engine = p_engine;
+    RETURN NEXT v_name;
+  END LOOP;
+END $$;
+
+-- Keeps p_ahead whole partitions ready beyond the one that is written; returns those it made. What cannot be locked within a second
+-- is left to the next call (SQLSTATE 55P03): the settler waits behind it.
+CREATE FUNCTION matching.ensure_trade_partitions(p_engine smallint, p_ahead int) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE
+  v_wanted bigint;
+BEGIN
+  IF p_ahead IS NULL OR p_ahead NOT BETWEEN 1 AND 64 THEN
+    RAISE EXCEPTION 'matching.ensure_trade_partitions: % partitions ahead, allowed are 1 to 64', p_ahead USING ERRCODE = 'MT006';
+  END IF;
+  SELECT h.trades + p_ahead * matching.trade_partition_rows() INTO STRICT v_wanted FROM matching.head AS h WHERE h.engine = p_engine;
+  IF v_wanted > (SELECT h.room FROM matching.head AS h WHERE h.engine = p_engine) THEN
+    RETURN QUERY SELECT matching.add_trade_partitions(p_engine, v_wanted);
+  END IF;
+END $$;
+
 -- ---------------------------------------------------------------- what the hash covers: the settler writes the same lines
 
 CREATE FUNCTION matching.trade_line(
-  number bigint, seq bigint, index int, market smallint, price int, lots bigint, taker_buys boolean, auction boolean, taker int,
-  maker int, taker_order bigint, maker_order bigint, taker_fee bigint, maker_fee bigint
+  number bigint, seq bigint, index int, time_ms bigint, market smallint, price int, lots bigint, taker_buys boolean, auction boolean,
+  taker int, maker int, taker_order bigint, maker_order bigint, taker_fee bigint, maker_fee bigint
 ) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE RETURN
-  number::text || '|' || seq::text || '|' || index::text || '|' || market::text || '|' || price::text || '|' || lots::text || '|' ||
+  number::text || '|' || seq::text || '|' || index::text || '|' || time_ms::text || '|' || market::text || '|' || price::text || '|' ||
+  lots::text || '|' ||
   CASE WHEN taker_buys THEN 'buy' ELSE 'sell' END || '|' || CASE WHEN auction THEN 'auction' ELSE '' END || '|' ||
   taker::text || '|' || maker::text || '|' || taker_order::text || '|' || maker_order::text || '|' || taker_fee::text || '|' ||
   maker_fee::text;
 
-CREATE FUNCTION matching.movement_line(seq bigint, index int, account int, asset smallint, units bigint, ledger_seq bigint)
-RETURNS text LANGUAGE sql STABLE PARALLEL SAFE RETURN
+CREATE FUNCTION matching.movement_line(
+  seq bigint, index int, account int, asset smallint, units bigint, ledger_seq bigint, client_order_id numeric
+) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE RETURN
   seq::text || '|' || index::text || '|' || account::text || '|' || asset::text || '|' || units::text || '|' ||
-  coalesce(ledger_seq::text, '');
+  coalesce(ledger_seq::text, '') || '|' || coalesce(client_order_id::text, '');
 
 CREATE FUNCTION matching.portion_hash(p_prev bytea, p_no bigint, p_seq bigint, p_index int, p_rows_hash bytea)
 RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
@@ -188,6 +275,7 @@ BEGIN
     INSERT INTO matching.house (engine, asset) SELECT v_no, a.no FROM matching.asset AS a WHERE a.engine = v_no;
     INSERT INTO matching.fed (engine) VALUES (v_no);
     INSERT INTO matching.head (engine, hash) VALUES (v_no, matching.first_hash(v_no));
+    PERFORM matching.add_trade_partitions(v_no, 1);
     RETURN v_no;
   END IF;
   SELECT e.no INTO STRICT v_no FROM matching.engine AS e WHERE e.name = p_name;
@@ -220,17 +308,37 @@ BEGIN
   RETURN QUERY SELECT a.account, a.number FROM matching.account AS a WHERE a.engine = p_engine AND a.account = ANY (p_account) ORDER BY a.number;
 END $$;
 
+-- The candles of a portion's trades: by minute first, and from those the longer ones.
+CREATE FUNCTION matching.add_candles(
+  p_engine smallint, t_seq bigint[], t_index int[], t_time_ms bigint[], t_market int[], t_price int[], t_lots bigint[]
+) RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO matching.candle AS c (engine, market, interval_ms, start_ms, open, high, low, close, lots, value, trades, last_seq, last_index)
+    SELECT p_engine, m.market, i.ms, m.start_ms - m.start_ms % i.ms, t_price[min(m.first)], max(m.high), min(m.low), t_price[max(m.last)],
+           sum(m.lots), sum(m.value), sum(m.trades), t_seq[max(m.last)], t_index[max(m.last)]
+      FROM (SELECT u.market, u.time_ms - u.time_ms % 60000 AS start_ms, min(u.n) AS first, max(u.n) AS last, max(u.price) AS high,
+                   min(u.price) AS low, sum(u.lots) AS lots, sum(u.lots * u.price) AS value, count(*) AS trades
+              FROM unnest(t_market, t_time_ms, t_price, t_lots) WITH ORDINALITY AS u (market, time_ms, price, lots, n)
+             GROUP BY 1, 2) AS m
+     CROSS JOIN unnest(matching.candle_intervals()) AS i (ms)
+     GROUP BY m.market, i.ms, m.start_ms - m.start_ms % i.ms
+  ON CONFLICT (engine, market, interval_ms, start_ms) DO UPDATE SET
+    high = greatest(c.high, excluded.high), low = least(c.low, excluded.low), close = excluded.close, lots = c.lots + excluded.lots,
+    value = c.value + excluded.value, trades = c.trades + excluded.trades, last_seq = excluded.last_seq, last_index = excluded.last_index;
+$$;
+
 -- Writes what a portion holds, if the engine's newest portion is p_after; returns the newest as it was. The transfers follow
 -- in the same transaction. p_hash is what the settler computed and put into them.
 CREATE FUNCTION matching.record_portion(
   p_engine smallint, p_after bigint, p_seq bigint, p_index int, p_hash bytea,
-  t_seq bigint[], t_index int[], t_market int[], t_price int[], t_lots bigint[], t_taker_buys boolean[], t_auction boolean[],
-  t_taker int[], t_maker int[], t_taker_order bigint[], t_maker_order bigint[], t_taker_fee bigint[], t_maker_fee bigint[],
-  m_seq bigint[], m_index int[], m_account int[], m_asset int[], m_units bigint[], m_ledger_seq bigint[],
+  t_seq bigint[], t_index int[], t_time_ms bigint[], t_market int[], t_price int[], t_lots bigint[], t_taker_buys boolean[],
+  t_auction boolean[], t_taker int[], t_maker int[], t_taker_order bigint[], t_maker_order bigint[], t_taker_fee bigint[],
+  t_maker_fee bigint[],
+  m_seq bigint[], m_index int[], m_account int[], m_asset int[], m_units bigint[], m_ledger_seq bigint[], m_client_order_id numeric[],
   h_asset int[], h_charged numeric[], h_taken numeric[]
 ) RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_head matching.head%ROWTYPE; v_trades text; v_movements text; v_rows_hash bytea; v_hash bytea; v_credited bigint;
+  v_last bigint; -- number of the newest trade
 BEGIN
   SELECT * INTO STRICT v_head FROM matching.head AS h WHERE h.engine = p_engine FOR NO KEY UPDATE;
   IF v_head.portion <> p_after THEN
@@ -254,24 +362,29 @@ BEGIN
     RAISE EXCEPTION 'matching.record_portion: portion % of % credits what the ledger did not move to spot', p_after + 1, p_engine
       USING ERRCODE = 'MT005';
   END IF;
+  v_last := v_head.trades + coalesce(cardinality(t_seq), 0);
+  IF v_last > v_head.room THEN
+    PERFORM matching.add_trade_partitions(p_engine, v_last); -- nobody made them ahead
+  END IF;
   WITH entry AS MATERIALIZED (
-    SELECT v_head.trades + u.n, u.seq, u.price, u.taker, u.maker, u.index, u.lots, u.taker_order, u.maker_order, u.taker_fee,
+    SELECT v_head.trades + u.n, u.seq, u.time_ms, u.price, u.taker, u.maker, u.index, u.lots, u.taker_order, u.maker_order, u.taker_fee,
            u.maker_fee, p_engine, u.market::smallint, u.taker_buys, u.auction
-      FROM unnest(t_seq, t_index, t_market, t_price, t_lots, t_taker_buys, t_auction, t_taker, t_maker, t_taker_order,
+      FROM unnest(t_seq, t_index, t_time_ms, t_market, t_price, t_lots, t_taker_buys, t_auction, t_taker, t_maker, t_taker_order,
                   t_maker_order, t_taker_fee, t_maker_fee)
-           WITH ORDINALITY AS u (seq, index, market, price, lots, taker_buys, auction, taker, maker, taker_order, maker_order,
+           WITH ORDINALITY AS u (seq, index, time_ms, market, price, lots, taker_buys, auction, taker, maker, taker_order, maker_order,
                                  taker_fee, maker_fee, n)
   ), written AS (
     INSERT INTO matching.trade SELECT * FROM entry RETURNING *
   )
-  SELECT string_agg(matching.trade_line(w.number, w.seq, w.index, w.market, w.price, w.lots, w.taker_buys, w.auction, w.taker, w.maker, w.taker_order, w.maker_order, w.taker_fee, w.maker_fee), E'\n' ORDER BY w.number) INTO v_trades FROM written AS w;
+  SELECT string_agg(matching.trade_line(w.number, w.seq, w.index, w.time_ms, w.market, w.price, w.lots, w.taker_buys, w.auction, w.taker, w.maker, w.taker_order, w.maker_order, w.taker_fee, w.maker_fee), E'\n' ORDER BY w.number) INTO v_trades FROM written AS w;
   WITH written AS (
-    INSERT INTO matching.movement (engine, seq, index, portion, account, asset, units, ledger_seq)
-      SELECT p_engine, u.seq, u.index, p_after + 1, u.account, u.asset, u.units, u.ledger_seq
-        FROM unnest(m_seq, m_index, m_account, m_asset, m_units, m_ledger_seq) AS u (seq, index, account, asset, units, ledger_seq)
+    INSERT INTO matching.movement (engine, seq, index, portion, account, asset, units, ledger_seq, client_order_id)
+      SELECT p_engine, u.seq, u.index, p_after + 1, u.account, u.asset, u.units, u.ledger_seq, u.client_order_id
+        FROM unnest(m_seq, m_index, m_account, m_asset, m_units, m_ledger_seq, m_client_order_id)
+             AS u (seq, index, account, asset, units, ledger_seq, client_order_id)
     RETURNING *
   )
-  SELECT string_agg(matching.movement_line(w.seq, w.index, w.account, w.asset, w.units, w.ledger_seq), E'\n' ORDER BY w.seq, w.index), greatest(v_head.credited, max(w.ledger_seq))
+  SELECT string_agg(matching.movement_line(w.seq, w.index, w.account, w.asset, w.units, w.ledger_seq, w.client_order_id), E'\n' ORDER BY w.seq, w.index), greatest(v_head.credited, max(w.ledger_seq))
     INTO v_movements, v_credited FROM written AS w;
   v_rows_hash := matching.lines_hash(coalesce(v_trades, '') || E'\n\n' || coalesce(v_movements, ''));
   v_hash := matching.portion_hash(v_head.hash, p_after + 1, p_seq, p_index, v_rows_hash);
@@ -279,11 +392,13 @@ BEGIN
     RAISE EXCEPTION 'matching.record_portion: portion % of % has another hash than its transfers', p_after + 1, p_engine
       USING ERRCODE = 'MT004';
   END IF;
-  INSERT INTO matching.portion VALUES (p_engine, p_after + 1, v_head.trades + 1, v_head.trades + coalesce(cardinality(t_seq), 0),
-    p_seq, p_index, v_credited, v_rows_hash, v_head.hash, v_hash);
+  IF v_last > v_head.trades THEN
+    PERFORM matching.add_candles(p_engine, t_seq, t_index, t_time_ms, t_market, t_price, t_lots);
+  END IF;
+  INSERT INTO matching.portion VALUES (p_engine, p_after + 1, v_head.trades + 1, v_last, p_seq, p_index, v_credited, v_rows_hash, v_head.hash, v_hash);
   UPDATE matching.house AS h SET charged = h.charged + u.charged, taken = h.taken + u.taken
     FROM unnest(h_asset, h_charged, h_taken) AS u (asset, charged, taken) WHERE h.engine = p_engine AND h.asset = u.asset;
-  UPDATE matching.head AS h SET portion = p_after + 1, trades = v_head.trades + coalesce(cardinality(t_seq), 0), seq = p_seq,
+  UPDATE matching.head AS h SET portion = p_after + 1, trades = v_last, seq = p_seq,
     index = p_index, credited = v_credited, hash = v_hash WHERE h.engine = p_engine;
   RETURN p_after;
 END $$;
@@ -293,117 +408,32 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
   UPDATE matching.fed AS f SET ledger_seq = greatest(f.ledger_seq, p_ledger_seq), accounts = greatest(f.accounts, p_accounts)
    WHERE f.engine = p_engine;
 $$;
-REVOKE ALL ON FUNCTION matching.open_engine, matching.give_numbers, matching.record_portion, matching.advance_fed FROM PUBLIC;
 
--- ---------------------------------------------------------------- explaining and proving
+-- ---------------------------------------------------------------- reading
 
--- What each trade gave and took, base units of the ledger, signed. Account 0: the fee, of the house.
-CREATE VIEW matching.trade_leg AS
-  SELECT t.engine, t.number, leg.account, leg.asset, leg.units
-    FROM matching.trade AS t
-    JOIN matching.market AS m ON m.engine = t.engine AND m.no = t.market
-    JOIN matching.asset AS b ON b.engine = t.engine AND b.no = m.base
-    JOIN matching.asset AS q ON q.engine = t.engine AND q.no = m.quote
-   CROSS JOIN LATERAL (SELECT CASE WHEN t.taker_buys THEN t.taker ELSE t.maker END AS buyer,
-                              CASE WHEN t.taker_buys THEN t.maker ELSE t.taker END AS seller,
-                              CASE WHEN t.taker_buys THEN t.taker_fee ELSE t.maker_fee END * b.unit AS base_fee,
-                              CASE WHEN t.taker_buys THEN t.maker_fee ELSE t.taker_fee END * q.unit AS quote_fee,
-                              t.lots::numeric * m.lot_units * b.unit AS base,
-                              t.lots::numeric * t.price * m.tick_units * q.unit AS quote) AS v
-   CROSS JOIN LATERAL (VALUES (v.buyer, m.base, v.base - v.base_fee), (v.seller, m.base, -v.base), (0, m.base, v.base_fee),
-                              (v.seller, m.quote, v.quote - v.quote_fee), (v.buyer, m.quote, -v.quote), (0, m.quote, v.quote_fee))
-              AS leg (account, asset, units);
+-- How many of the engine's trades are before this event, of all without one; so their numbers are this and below. Reads one portion's
+-- trades at most.
+CREATE FUNCTION matching.trades_before(p_engine smallint, p_seq bigint, p_index int) RETURNS bigint
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(
+    (SELECT p.first_trade - 1 + (SELECT count(*) FROM matching.trade AS t
+                                  WHERE t.engine = p_engine AND t.number BETWEEN p.first_trade AND p.last_trade
+                                    AND (t.seq, t.index) < (p_seq, p_index))
+       FROM matching.portion AS p
+      WHERE p.engine = p_engine AND (p.seq, p.index) >= (p_seq, p_index) ORDER BY p.seq, p.index LIMIT 1),
+    (SELECT h.trades FROM matching.head AS h WHERE h.engine = p_engine));
+$$;
 
--- Recomputes the chain of portions, and from the trades what the ledger must have booked for each; nothing for all is well.
-CREATE FUNCTION matching.verify(p_name text, p_from bigint, p_to bigint) RETURNS TABLE ("check" text, place text, problem text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE v_engine smallint;
+-- The markets in which an account has traded: a look into the index for each, however many trades there are.
+CREATE FUNCTION matching.markets_of(p_engine smallint, p_account int) RETURNS SETOF smallint
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE v_market smallint := -1;
 BEGIN
-  SELECT e.no INTO STRICT v_engine FROM matching.engine AS e WHERE e.name = p_name;
-  RETURN QUERY
-    WITH p AS (
-      SELECT p.*, lag(p.no) OVER w AS before_no, lag(p.hash) OVER w AS before_hash, lag(p.last_trade) OVER w AS before_trade,
-             lag(p.seq) OVER w AS before_seq, lag(p.index) OVER w AS before_index
-        FROM matching.portion AS p WHERE p.engine = v_engine AND p.no BETWEEN p_from - 1 AND p_to WINDOW w AS (ORDER BY p.no)
-    )
-    SELECT 'chain', 'portion ' || p.no, 'does not follow the portion before it'
-      FROM p WHERE p.no >= p_from
-       AND ((p.no, p.prev_hash, p.first_trade) IS DISTINCT FROM
-              (coalesce(p.before_no, 0) + 1, coalesce(p.before_hash, matching.first_hash(v_engine)), coalesce(p.before_trade, 0) + 1)
-            OR (p.seq, p.index) <= (p.before_seq, p.before_index));
-  RETURN QUERY
-    SELECT 'chain', 'portion ' || p.no, 'its rows are not those of its hash'
-      FROM matching.portion AS p
-     CROSS JOIN LATERAL (SELECT string_agg(matching.trade_line(t.number, t.seq, t.index, t.market, t.price, t.lots, t.taker_buys, t.auction, t.taker, t.maker, t.taker_order, t.maker_order, t.taker_fee, t.maker_fee), E'\n' ORDER BY t.number) AS lines, count(*) AS found FROM matching.trade AS t
-                          WHERE t.engine = v_engine AND t.number BETWEEN p.first_trade AND p.last_trade) AS t
-     CROSS JOIN LATERAL (SELECT string_agg(matching.movement_line(m.seq, m.index, m.account, m.asset, m.units, m.ledger_seq), E'\n' ORDER BY m.seq, m.index) AS lines FROM matching.movement AS m
-                          WHERE m.engine = v_engine AND m.portion = p.no) AS m
-     WHERE p.engine = v_engine AND p.no BETWEEN p_from AND p_to
-       AND (t.found <> p.last_trade - p.first_trade + 1
-            OR p.rows_hash <> matching.lines_hash(coalesce(t.lines, '') || E'\n\n' || coalesce(m.lines, ''))
-            OR p.hash <> matching.portion_hash(p.prev_hash, p.no, p.seq, p.index, p.rows_hash));
-  RETURN QUERY
-    SELECT 'head', p_name, 'the head is not the newest portion'
-      FROM matching.head AS h
-      LEFT JOIN matching.portion AS p ON p.engine = v_engine AND p.no = h.portion
-     WHERE h.engine = v_engine
-       AND ((h.trades, h.seq, h.index, h.credited, h.hash) IS DISTINCT FROM
-              (coalesce(p.last_trade, 0), coalesce(p.seq, 0), coalesce(p.index, 2147483647), coalesce(p.credited, 0), coalesce(p.hash, matching.first_hash(v_engine)))
-            OR EXISTS (SELECT FROM matching.portion AS n WHERE n.engine = v_engine AND n.no > h.portion)
-            OR EXISTS (SELECT FROM matching.trade AS t WHERE t.engine = v_engine AND t.number > h.trades));
-  -- Net by net: what the trades come to against what the ledger has booked under the portion's hash.
-  RETURN QUERY
-    WITH traded AS (
-      SELECT p.no, coalesce('customer:acc_' || a.account || ':spot', 'house:income') AS path, s.id AS asset, l.units
-        FROM matching.portion AS p
-       CROSS JOIN LATERAL (SELECT l.account, l.asset, sum(l.units) AS units FROM matching.trade_leg AS l
-                            WHERE l.engine = v_engine AND l.number BETWEEN p.first_trade AND p.last_trade GROUP BY 1, 2) AS l
-        JOIN matching.asset AS s ON s.engine = v_engine AND s.no = l.asset
-        LEFT JOIN matching.account AS a ON a.engine = v_engine AND a.number = l.account AND l.account > 0
-       WHERE p.engine = v_engine AND p.no BETWEEN p_from AND p_to
-    ), booked AS (
-      SELECT p.no, a.path, a.asset, t.units
-        FROM matching.portion AS p
-       CROSS JOIN LATERAL (SELECT x.account, sum(x.units) AS units
-                             FROM ledger.transfer AS t
-                            CROSS JOIN LATERAL (VALUES (t.debit_account, -t.amount), (t.credit_account, t.amount)) AS x (account, units)
-                            WHERE t.reference = 'engine/' || p_name || '/p' || p.no || '/' || encode(p.hash, 'hex') GROUP BY 1) AS t
-        JOIN ledger.account AS a ON a.id = t.account
-       WHERE p.engine = v_engine AND p.no BETWEEN p_from AND p_to
-    )
-    SELECT 'net', 'portion ' || no, path || ' ' || asset || ': traded ' || coalesce(traded.units, 0) || ', booked ' || coalesce(booked.units, 0)
-      FROM traded FULL JOIN booked USING (no, path, asset)
-     WHERE coalesce(traded.units, 0) <> coalesce(booked.units, 0);
-  -- Movements against their transfers, one by one.
-  RETURN QUERY
-    SELECT 'movement', m.seq || '/' || m.index, 'not credited as the ledger moved it to spot'
-      FROM matching.movement AS m
-      JOIN matching.asset AS s ON s.engine = v_engine AND s.no = m.asset
-      LEFT JOIN matching.account AS a ON a.engine = v_engine AND a.number = m.account
-      LEFT JOIN ledger.transfer AS t ON t.seq = m.ledger_seq AND t.code = 'spot-in' AND t.amount = m.units * s.unit
-      LEFT JOIN ledger.account AS c ON c.id = t.credit_account
-     WHERE m.engine = v_engine AND m.portion BETWEEN p_from AND p_to AND m.ledger_seq IS NOT NULL
-       AND (c.path, c.asset) IS DISTINCT FROM ('customer:acc_' || a.account || ':spot', s.id);
-  RETURN QUERY
-    SELECT 'movement', m.seq || '/' || m.index, 'not booked back to main as it was debited'
-      FROM matching.movement AS m
-      JOIN matching.asset AS s ON s.engine = v_engine AND s.no = m.asset
-      LEFT JOIN matching.account AS a ON a.engine = v_engine AND a.number = m.account
-      LEFT JOIN ledger.transfer AS t ON t.reference = 'engine/' || p_name || '/' || m.seq || '/' || m.index
-                                    AND t.code = 'spot-out' AND t.amount = m.units * s.unit
-      LEFT JOIN ledger.account AS d ON d.id = t.debit_account
-     WHERE m.engine = v_engine AND m.portion BETWEEN p_from AND p_to AND m.ledger_seq IS NULL AND m.account <> 0
-       AND (d.path, d.asset) IS DISTINCT FROM ('customer:acc_' || a.account || ':spot', s.id);
-  RETURN QUERY
-    SELECT 'house', s.id, 'charged and taken are not what the trades and debits come to'
-      FROM matching.house AS h JOIN matching.asset AS s ON s.engine = v_engine AND s.no = h.asset
-     WHERE h.engine = v_engine AND p_from = 1 AND p_to >= (SELECT portion FROM matching.head WHERE engine = v_engine)
-       AND (h.charged * s.unit <> coalesce((SELECT sum(l.units) FROM matching.trade_leg AS l WHERE l.engine = v_engine AND l.account = 0 AND l.asset = h.asset), 0)
-            OR h.taken <> coalesce((SELECT sum(m.units) FROM matching.movement AS m WHERE m.engine = v_engine AND m.account = 0 AND m.asset = h.asset AND m.ledger_seq IS NULL), 0));
-  -- Between portions clearing has nothing, and nothing is booked over it that no portion stands for.
-  RETURN QUERY
-    SELECT 'clearing', b.asset, 'clearing holds ' || (b.credits_posted - b.debits_posted)
-      FROM ledger.account_balance AS b WHERE b.path = 'house:clearing' AND b.credits_posted <> b.debits_posted;
+  LOOP
+    v_market := least(
+      (SELECT t.market FROM matching.trade AS t WHERE t.taker = p_account AND t.engine = p_engine AND t.market > v_market ORDER BY t.market LIMIT 1),
+      (SELECT t.market FROM matching.trade AS t WHERE t.maker = p_account AND t.engine = p_engine AND t.market > v_market ORDER BY t.market LIMIT 1));
+    EXIT WHEN v_market IS NULL;
+    RETURN NEXT v_market;
+  END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION matching.verify FROM PUBLIC;

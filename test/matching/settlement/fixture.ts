@@ -79,7 +79,9 @@ export class TestSequencer {
   }
   readonly submit = (body: CommandBody): Promise<EngineEvent[]> => Promise.resolve([this.run(body)]);
   run(body: CommandBody): EngineEvent {
-    const command = { ...body, seq: this.journal.length + 1, timeMs: 1_000 + this.journal.length };
+    const before = this.journal.length;
+    const timeMs = firstCommandMs + before * betweenCommandsMs;
+    const command = { ...body, seq: before + 1, timeMs };
     this.journal.push(command);
     const lot = this.#apply(this.engine, command);
     this.lots.push(lot);
@@ -104,6 +106,10 @@ export class TestSequencer {
     return lot;
   }
 }
+
+/** Commands are so far apart that a few hundred of them fill candles of every interval. */
+const firstCommandMs = 1_790_000_000_000;
+const betweenCommandsMs = 17_000;
 
 export const customer = (at: number): Id<'acc'> => derivedId('acc', `customer ${at}`);
 

@@ -51,11 +51,15 @@ async function problemsAfter(...statements: string[]): Promise<readonly Settleme
     await superuser.query('ROLLBACK');
   }
 }
+/** The oldest of its interval. */
+const oneCandle = (intervalMs: string, set: string): string =>
+  `UPDATE matching.candle SET ${set} WHERE (engine, market, interval_ms, start_ms) =
+     (SELECT engine, market, interval_ms, start_ms FROM matching.candle WHERE interval_ms = ${intervalMs} ORDER BY start_ms LIMIT 1)`;
 const rehash = `UPDATE matching.portion AS p SET rows_hash = matching.lines_hash(
-  (SELECT string_agg(matching.trade_line(t.number, t.seq, t.index, t.market, t.price, t.lots, t.taker_buys, t.auction, t.taker,
+  (SELECT string_agg(matching.trade_line(t.number, t.seq, t.index, t.time_ms, t.market, t.price, t.lots, t.taker_buys, t.auction, t.taker,
      t.maker, t.taker_order, t.maker_order, t.taker_fee, t.maker_fee), E'\\n' ORDER BY t.number)
      FROM matching.trade AS t WHERE t.number BETWEEN p.first_trade AND p.last_trade) || E'\\n\\n' ||
-  coalesce((SELECT string_agg(matching.movement_line(m.seq, m.index, m.account, m.asset, m.units, m.ledger_seq), E'\\n' ORDER BY m.seq, m.index)
+  coalesce((SELECT string_agg(matching.movement_line(m.seq, m.index, m.account, m.asset, m.units, m.ledger_seq, m.client_order_id), E'\\n' ORDER BY m.seq, m.index)
      FROM matching.movement AS m WHERE m.portion = p.no), '')) WHERE p.no = 2`;
 
 test('untouched, all is well; also of a range', async () => {
@@ -75,11 +79,21 @@ test.each([
     ['UPDATE matching.trade SET maker_order = 1 WHERE number = 25'],
     ['chain'],
   ],
+  [
+    'when it was, by a minute',
+    ['UPDATE matching.trade SET time_ms = time_ms + 60000 WHERE number = 25'],
+    ['chain', 'candle'],
+  ],
+  [
+    'how many lots',
+    ['UPDATE matching.trade SET lots = lots + 1 WHERE number = 25'],
+    ['chain', 'net', 'candle'],
+  ],
   ['a trade that is gone', ['DELETE FROM matching.trade WHERE number = 25'], ['chain', 'net']],
   [
     'a trade more at the end',
     [
-      'INSERT INTO matching.trade SELECT number + 1000000, seq, price, taker, maker, index, lots, taker_order, maker_order, taker_fee, maker_fee, engine, market, taker_buys, auction FROM matching.trade WHERE number = 25',
+      'INSERT INTO matching.trade SELECT number + 1000000, seq, time_ms, price, taker, maker, index, lots, taker_order, maker_order, taker_fee, maker_fee, engine, market, taker_buys, auction FROM matching.trade WHERE number = 25',
     ],
     ['head'],
   ],
@@ -92,6 +106,32 @@ test.each([
     'what was debited',
     ['UPDATE matching.movement SET units = units + 1 WHERE ledger_seq IS NULL AND account > 0'],
     ['chain', 'movement'],
+  ],
+  [
+    'the client order id of a debit',
+    [
+      'UPDATE matching.movement SET client_order_id = coalesce(client_order_id, 0) + 1 WHERE ledger_seq IS NULL AND account > 0',
+    ],
+    ['chain'],
+  ],
+  ['the high of a minute', [oneCandle('60000', 'high = high + 1')], ['candle']],
+  ['the volume of a day', [oneCandle('86400000', 'lots = lots + 1')], ['candle']],
+  ['the value of an hour', [oneCandle('3600000', 'value = value - 1')], ['candle']],
+  ['the newest trade of four hours', [oneCandle('14400000', 'last_seq = last_seq - 1')], ['candle']],
+  [
+    'a candle that is gone',
+    [
+      `DELETE FROM matching.candle WHERE interval_ms = 300000
+          AND start_ms = (SELECT min(start_ms) FROM matching.candle WHERE interval_ms = 300000)`,
+    ],
+    ['candle'],
+  ],
+  [
+    'a candle of no trades',
+    [
+      'INSERT INTO matching.candle SELECT start_ms - 86400000, last_seq, trades, interval_ms, last_index, open, high, low, close, engine, market, lots, value FROM matching.candle WHERE interval_ms = 60000 ORDER BY start_ms LIMIT 1',
+    ],
+    ['candle'],
   ],
   [
     'whose number it is',
