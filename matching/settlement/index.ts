@@ -9,10 +9,28 @@ export {
   type SubmitCommand,
 } from './accounts.ts';
 export { type EngineAmount, type EngineAsset, engineAmount, engineAssets, ledgerAmount } from './assets.ts';
+export {
+  type CandleRange,
+  type CandleRow,
+  type CandlesAtHead,
+  candlesAtHead,
+  candlesOf,
+} from './candles.ts';
 export { caseOfRefusal, settlementCaseKind } from './cases.ts';
+export {
+  type BookedDebit,
+  debitOf,
+  type FillRow,
+  fillsOf,
+  type HistoryPage,
+  type TradeRow,
+  tradesOf,
+} from './history.ts';
+export { ensureTradePartitions, type TradePartitionsOutcome } from './partitions.ts';
 export type { SettlementHead } from './portion.ts';
 export {
   type BalanceDifference,
+  type EngineAtHead,
   type EngineBalances,
   type ReconcileOptions,
   type Reconciliation,
@@ -32,5 +50,11 @@ export {
   type SpotFeedOptions,
   spotInTradable,
 } from './spot-feed.ts';
-export { openEngine, type SettledEngine } from './store.ts';
+export {
+  findEngine,
+  isOutage,
+  openEngine,
+  readHead as settledHead,
+  type SettledEngine,
+} from './store.ts';
 export { type PortionRange, type SettlementProblem, verifySettlement } from './verify.ts';
