@@ -13,7 +13,9 @@ import { createLogger } from '#infra/log';
 import { createOperations, openDeps, readCommittee, readServiceKey } from '#workflows';
 import { createAuthenticate, readTokensFile } from './auth.ts';
 import { apiConfigSchema } from './config.ts';
+import { createApiKeys } from './keys/store.ts';
 import { buildServer } from './server.ts';
+import { createTradingAuth } from './trading-auth.ts';
 
 const log = createLogger('api');
 
@@ -38,13 +40,23 @@ async function main(): Promise<void> {
           chains.adapter(chainId(chain)).addressOfPublicKey(publicKey),
       }),
   });
+  const authenticate = createAuthenticate(readTokensFile(config.tokensFile));
+  const keys = createApiKeys({ pool: opened.pool });
+  const auth = createTradingAuth({ authenticate, keys, clock: opened.deps.clock });
   const server = await buildServer({
     operations: createOperations(opened.deps),
-    authenticate: createAuthenticate(readTokensFile(config.tokensFile)),
-    assets: opened.deps.chains.list.flatMap((adapter) =>
-      adapter.assets.map((asset) => ({ asset, chain: adapter.chain, decimals: adapter.decimalsOf(asset) })),
-    ),
+    authenticate,
+    keys,
+    auth,
+    trading: undefined,
+    assets: [
+      ...opened.deps.chains.list.flatMap((adapter) =>
+        adapter.assets.map((asset) => ({ asset, chain: adapter.chain, decimals: adapter.decimalsOf(asset) })),
+      ),
+      ...config.ledgerAssets.map(({ asset, decimals }) => ({ asset, chain: null, decimals })),
+    ],
     logger: log,
+    trustedProxies: config.trustedProxies,
     probes: {
       database: async () => {
         await opened.pool.query('SELECT 1');

@@ -57,15 +57,24 @@ async function send(reply: FastifyReply, problem: Problem): Promise<void> {
     .send(JSON.stringify(problem));
 }
 
-/** Maps anything thrown in a route to one problem answer; unknown errors are logged whole and answered without detail. */
+/** Of anything thrown: an error without a name of ours is logged whole and says nothing about the inside. */
+export function problemOfError(error: unknown, request: FastifyRequest): Problem {
+  if (isStrongroomError(error)) {
+    if (error.kind === 'invariant') request.log.error({ err: error }, 'request.invariant');
+    return problemOf(error, request.id);
+  }
+  request.log.error({ err: error }, 'request.failed');
+  return problemOf(fail('API_INTERNAL', 'the request failed; the log names the request id'), request.id);
+}
+
+/** Maps anything thrown in a route to one problem answer. */
 export async function answerError(
   error: FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
   if (isStrongroomError(error)) {
-    if (error.kind === 'invariant') request.log.error({ err: error }, 'request.invariant');
-    await send(reply, problemOf(error, request.id));
+    await send(reply, problemOfError(error, request));
     return;
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
@@ -86,11 +95,7 @@ export async function answerError(
     await send(reply, { ...problem, status: error.statusCode });
     return;
   }
-  request.log.error({ err: error }, 'request.failed');
-  await send(
-    reply,
-    problemOf(fail('API_INTERNAL', 'the request failed; the log names the request id'), request.id),
-  );
+  await send(reply, problemOfError(error, request));
 }
 
 export async function answerUnknownRoute(request: FastifyRequest, reply: FastifyReply): Promise<void> {

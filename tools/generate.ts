@@ -70,8 +70,16 @@ async function openApi(): Promise<string> {
   const refuse = (): never => {
     throw new Error('no route is called while the description is made');
   };
-  const operations = new Proxy({}, { get: () => refuse }) as ServerOptions['operations'];
-  const app = await buildServer({ operations, authenticate: refuse, assets: [], probes: {} });
+  const refusing = new Proxy({}, { get: () => refuse });
+  const app = await buildServer({
+    operations: refusing as ServerOptions['operations'],
+    keys: refusing as ServerOptions['keys'],
+    auth: refusing as ServerOptions['auth'],
+    trading: undefined,
+    authenticate: refuse,
+    assets: [],
+    probes: {},
+  });
   const text = JSON.stringify(app.swagger(), null, 2);
   await app.close();
   return text;

@@ -5,7 +5,7 @@ import { assertionSchema } from '#policies/contract';
 import { depositStates, withdrawalStates } from '#workflows/contract';
 import { problemSchema } from '../problem.ts';
 
-const id = (prefix: string) =>
+export const idOf = (prefix: string) =>
   z
     .string()
     .regex(
@@ -13,8 +13,8 @@ const id = (prefix: string) =>
       `${prefix}_ followed by a UUID of version 7 in lower case`,
     );
 
-export const accountId = id('acc').describe('customer account, made by the caller');
-export const withdrawalId = id('wd').describe('withdrawal, made by the caller; the idempotency key');
+export const accountId = idOf('acc').describe('customer account, made by the caller');
+export const withdrawalId = idOf('wd').describe('withdrawal, made by the caller; the idempotency key');
 export const asset = z.string().min(1).max(200).describe('CAIP-19 asset id, e.g. eip155:1/slip44:60');
 export const units = z
   .string()
@@ -50,7 +50,7 @@ export const withdrawalView = z.object({
   address,
   units,
   state: z.enum(withdrawalStates),
-  intentId: id('int'),
+  intentId: idOf('int'),
   intentHash: z.string(),
   decision: z
     .union([
@@ -66,7 +66,7 @@ export const withdrawalView = z.object({
 });
 
 export const depositView = z.object({
-  id: id('dep'),
+  id: idOf('dep'),
   accountId,
   asset,
   address,

@@ -14,6 +14,7 @@ import { buildServer } from '../../api/server.ts';
 import { accountOf, eth, ether } from '../ledger/fixture.ts';
 import { assertionOf } from '../support/dev-roster.ts';
 import { openBench, type TestBench } from '../workflows/fixture.ts';
+import { withoutTrading } from './gateway.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'adjustments-'));
 const tokens = { treasury: 'y'.repeat(43), auditor: 'a'.repeat(43) } as const;
@@ -37,9 +38,11 @@ beforeAll(async () => {
   );
   app = await buildServer({
     operations: bench.operations,
-    authenticate: createAuthenticate({
-      tokens: roles.map((role) => ({ name: `${role}-desk`, role, sha256: tokenDigest(tokens[role]) })),
-    }),
+    ...withoutTrading(
+      createAuthenticate({
+        tokens: roles.map((role) => ({ name: `${role}-desk`, role, sha256: tokenDigest(tokens[role]) })),
+      }),
+    ),
     assets: [],
     probes: {},
   });

@@ -14,6 +14,7 @@ import { createAuthenticate, tokenDigest } from '../../api/auth.ts';
 import { buildServer } from '../../api/server.ts';
 import { assertionOf } from '../support/dev-roster.ts';
 import { caseId, openBench, type TestBench } from '../workflows/fixture.ts';
+import { withoutTrading } from './gateway.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'case-work-'));
 const tokens = { treasury: 'y'.repeat(43), auditor: 'a'.repeat(43) } as const;
@@ -34,13 +35,15 @@ beforeAll(async () => {
   bench = await openBench();
   app = await buildServer({
     operations: bench.operations,
-    authenticate: createAuthenticate({
-      tokens: (['treasury', 'auditor'] as const).map((role) => ({
-        name: `${role}-desk`,
-        role,
-        sha256: tokenDigest(tokens[role]),
-      })),
-    }),
+    ...withoutTrading(
+      createAuthenticate({
+        tokens: (['treasury', 'auditor'] as const).map((role) => ({
+          name: `${role}-desk`,
+          role,
+          sha256: tokenDigest(tokens[role]),
+        })),
+      }),
+    ),
     assets: [],
     probes: {},
   });

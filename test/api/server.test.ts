@@ -5,6 +5,7 @@ import { StrongroomError } from '#core/errors';
 import type { WithdrawalView } from '#workflows/contract';
 import { createAuthenticate, tokenDigest } from '../../api/auth.ts';
 import { buildServer, type ServerOptions } from '../../api/server.ts';
+import { withoutTrading } from './gateway.ts';
 
 const uuid = '01890a5d-ac96-7000-8000-000000000001';
 const accountId = `acc_${uuid}` as const;
@@ -53,7 +54,7 @@ async function serve(
 ) {
   app = await buildServer({
     operations: operations as ServerOptions['operations'],
-    authenticate,
+    ...withoutTrading(authenticate),
     assets: [{ asset, chain: 'eip155:31337', decimals: 18 }],
     probes: { database: probe },
   });
