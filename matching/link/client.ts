@@ -106,7 +106,9 @@ class Client implements EngineLink {
   #hello: ServerHello | undefined;
   #mirror: Mirror | undefined;
   #arriving: Arriving | undefined;
+  /** With the connection there is; the view, ever. */
   #isUpToDate = false;
+  #wasUpToDate = false;
   #engineName: string | undefined;
   #epoch = 0;
   #settlementLags = false;
@@ -152,7 +154,7 @@ class Client implements EngineLink {
   };
 
   ready = async (): Promise<void> => {
-    if (this.#mirror !== undefined && this.#isUpToDate) return;
+    if (this.#wasUpToDate) return;
     if (this.#closing.signal.aborted) throw linkDown('the link was closed');
     if (this.#refusal !== undefined) throw this.#refusal;
     await new Promise<void>((resolve, reject) => {
@@ -343,6 +345,7 @@ class Client implements EngineLink {
     if (this.#isUpToDate || this.#mirror === undefined || this.#hello === undefined) return;
     if (this.#mirror.engine.seq < this.#hello.seq) return;
     this.#isUpToDate = true;
+    this.#wasUpToDate = true;
     this.#refusal = undefined;
     this.#settleWaiters();
   }
@@ -391,6 +394,7 @@ class Client implements EngineLink {
     this.#tell({ kind: 'diverged', seq: this.#mirror?.engine.seq ?? 0, problem });
     this.#mirror = undefined;
     this.#isUpToDate = false;
+    this.#wasUpToDate = false;
   }
 }
 

@@ -36,6 +36,7 @@ export function dial(options: DialOptions): Connection {
   });
   let end: ConnectionEnd | undefined;
   let isClosing = false;
+  let heard = 0;
   let silence = setTimeout(() => cut('the engine did not answer in time'), connectMs);
   const cut = (problem: string): void => {
     end ??= { isRefused: false, problem };
@@ -43,8 +44,15 @@ export function dial(options: DialOptions): Connection {
     socket.terminate();
   };
   const hear = (): void => {
+    heard++;
     clearTimeout(silence);
-    silence = setTimeout(() => cut(`nothing was heard for ${silentMs} ms`), silentMs);
+    silence = setTimeout(() => {
+      // After long work of our own the timer is due before what waits in the socket is read.
+      const before = heard;
+      setImmediate(() => {
+        if (heard === before) cut(`nothing was heard for ${silentMs} ms`);
+      });
+    }, silentMs);
   };
   const connection: Connection = {
     send: (bytes) => {

@@ -83,7 +83,11 @@ class RunningServer {
       maxPayload: toServerBytesMax,
       clientTracking: false,
     });
-    this.#http = createServer((_, response) => response.writeHead(426, { upgrade: 'websocket' }).end());
+    const { helloMs } = this.#limits;
+    this.#http = createServer(
+      { headersTimeout: helloMs, requestTimeout: helloMs, connectionsCheckingInterval: helloMs },
+      (_, response) => response.writeHead(426, { upgrade: 'websocket', connection: 'close' }).end(),
+    );
     this.#http.maxConnections = this.#limits.clientsMax * 4;
     this.#http.on('upgrade', (request, socket, ahead) => {
       socket.on('error', () => undefined);

@@ -42,14 +42,14 @@ export function bodies(count: number): CommandBody[] {
   return [...opening, ...load].slice(0, count);
 }
 
-/** State hash after each command; index 0 is before the first. */
-export function plainHashes(commands: readonly CommandBody[]): string[] {
+/** State hash after each command; index 0 is before the first. @param timeMs of all; else its number is the time of each */
+export function plainHashes(commands: readonly CommandBody[], timeMs?: number): string[] {
   const engine = createEngine(loadConfig);
   const slots = commandSlots(new ArrayBuffer(commandBytes));
   return [
     engine.stateHash(),
     ...commands.map((body, index) => {
-      writeCommand(slots, 0, sequenced(body, index + 1, index + 1));
+      writeCommand(slots, 0, sequenced(body, index + 1, timeMs ?? index + 1));
       engine.submit(slots, 0);
       engine.drainEvents(() => undefined);
       return engine.stateHash();

@@ -11,15 +11,7 @@ import {
   type SequencerOptions,
 } from '../../../matching/sequencer/index.ts';
 import { loadConfig, sequenced } from '../../support/matching-load.ts';
-import {
-  bodies,
-  configHash,
-  HeldDisk,
-  plainHashes,
-  segmentsOf,
-  throwawayFolder,
-  until,
-} from '../journal/fixture.ts';
+import { bodies, configHash, HeldDisk, segmentsOf, throwawayFolder, until } from '../journal/fixture.ts';
 
 const commands = bodies(3_000);
 const open: Sequencer[] = [];
@@ -60,17 +52,18 @@ const append =
     for (let at = from; at < from + count; at++) events.push(readEvent(slots, at));
   };
 
-/** What an engine alone makes of the commands. */
-function plainEvents(all: readonly CommandBody[]): EngineEvent[][] {
+/** What an engine alone makes of the commands; `perTick` of them have the same time. */
+function plain(all: readonly CommandBody[], perTick = 1) {
   const engine = createEngine(loadConfig);
   const slots = commandSlots(new ArrayBuffer(commandBytes));
-  return all.map((body, index) => {
-    writeCommand(slots, 0, sequenced(body, index + 1, 1_000 + index));
+  const events = all.map((body, index) => {
+    writeCommand(slots, 0, sequenced(body, index + 1, 1_000 + Math.floor(index / perTick)));
     engine.submit(slots, 0);
-    const events: EngineEvent[] = [];
-    engine.drainEvents((written, count) => append(events)(written, 0, count));
-    return events;
+    const written: EngineEvent[] = [];
+    engine.drainEvents((drained, count) => append(written)(drained, 0, count));
+    return written;
   });
+  return { events, hash: engine.stateHash() };
 }
 
 function filled(all: readonly CommandBody[]) {
@@ -109,14 +102,15 @@ const lastTimes = (folder: string): number[] => {
 describe('a sequencer', () => {
   test('answers each command with the events an engine alone gives, publishes them in order, and goes on after a restart', async () => {
     const folder = throwawayFolder();
-    const expected = plainEvents(commands);
+    const { events: expected, hash } = plain(commands);
     const half = 1_500;
-    const first = await start({ folder });
+    const clock = clockFrom(1_000);
+    const first = await start({ folder, clock });
     const events = collect(first);
     const answers = await Promise.all(commands.slice(0, half).map(async (body) => await first.submit(body)));
     expect(answers).toEqual(expected.slice(0, half));
     await first.close();
-    const second = await start({ folder });
+    const second = await start({ folder, clock });
     expect(second.recovered).toMatchObject({ nextSeq: half + 1, epoch: 1 });
     expect(second.epoch).toBe(2);
     second.subscribe(append(events));
@@ -124,7 +118,7 @@ describe('a sequencer', () => {
       await Promise.all(commands.slice(at, at + 250).map(async (body) => await second.submit(body)));
     expect(events).toEqual(expected.flat());
     expect(gapless(events)).toBe(true);
-    expect(await second.state()).toMatchObject({ seq: commands.length, hash: plainHashes(commands).at(-1) });
+    expect(await second.state()).toMatchObject({ seq: commands.length, hash });
   });
 
   test('takes slots in bulk, rotates, snapshots, prunes and recovers the same', async () => {
@@ -144,8 +138,9 @@ describe('a sequencer', () => {
     for (let from = 0; from < commands.length; from += 100)
       await sequencer.published(sequencer.submitSlots(slots, from, 100));
     const { hash, seq } = await sequencer.state();
-    expect({ hash, seq }).toEqual({ hash: plainHashes(commands).at(-1), seq: commands.length });
-    expect(events).toEqual(plainEvents(commands).flat());
+    const expected = plain(commands, 100);
+    expect({ hash, seq }).toEqual({ hash: expected.hash, seq: commands.length });
+    expect(events).toEqual(expected.events.flat());
     await sequencer.close();
     expect(notices.flatMap((notice) => (notice.kind === 'snapshot-named' ? [notice.seq] : []))).toEqual([
       700, 1400, 2100, 2800,
@@ -336,6 +331,91 @@ describe('publication', () => {
       replayEvents({ files: nodeFiles, folder, config: loadConfig, fromSeq, onEvents: append(again) });
       expect(again).toEqual(events.filter(({ seq }) => seq >= fromSeq));
     }
+  });
+});
+
+describe('durable commands', () => {
+  /** Sequence number and client order id of each, and whether an event of theirs was seen before. */
+  function follow(sequencer: Sequencer) {
+    const heard: { seq: number; clientOrderId: bigint; lastEventSeq: number; durableSeq: number }[] = [];
+    let lastEventSeq = 0;
+    sequencer.subscribe((slots, from, count) => {
+      lastEventSeq = slots.float64[(from + count - 1) * 12] ?? 0;
+    });
+    const end = sequencer.subscribeCommands(({ float64, bigInt64 }, from, count) => {
+      for (let at = from; at < from + count; at++)
+        heard.push({
+          seq: float64[at * 8] ?? 0,
+          clientOrderId: bigInt64[at * 8 + 4] ?? 0n,
+          lastEventSeq,
+          durableSeq: sequencer.durableSeq,
+        });
+    });
+    return { heard, end };
+  }
+  const clientOrderIdOf = (body: CommandBody): bigint =>
+    'clientOrderId' in body ? (body.clientOrderId ?? 0n) : 0n;
+
+  test('are each given once, in order, before their events, also around the end of the ring', async () => {
+    const sequencer = await start({ limits: { queueCommands: 64, hashEvery: 32 } });
+    const { heard, end } = follow(sequencer);
+    const slots = filled(commands);
+    for (let from = 0; from < 1_000; from += 50)
+      await sequencer.published(sequencer.submitSlots(slots, from, 50));
+    expect(heard.map(({ seq }) => seq)).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 1));
+    expect(heard.map(({ clientOrderId }) => clientOrderId)).toEqual(
+      commands.slice(0, 1_000).map(clientOrderIdOf),
+    );
+    for (const { seq, lastEventSeq, durableSeq } of heard) {
+      expect(lastEventSeq).toBeLessThan(seq);
+      expect(durableSeq).toBeGreaterThanOrEqual(seq);
+    }
+    await until(() => (sequencer.recordedHash?.seq ?? 0) >= 960);
+    expect(sequencer.hashEvery).toBe(32);
+    end();
+    await sequencer.submit(commands[1_000] as CommandBody);
+    expect(heard).toHaveLength(1_000);
+  });
+
+  test('are not given before the flush, and all of them are when it has returned', async () => {
+    const disk = new HeldDisk();
+    const sequencer = await start({ files: disk.files });
+    const { heard } = follow(sequencer);
+    const all = commands.slice(0, 3).map(async (body) => await sequencer.submit(body));
+    await until(() => disk.holds === 1);
+    all.push(...commands.slice(3, 5).map(async (body) => await sequencer.submit(body)));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([heard.length, sequencer.durableSeq]).toEqual([0, 0]);
+    disk.release();
+    await until(() => disk.holds === 1);
+    expect([heard.length, sequencer.durableSeq]).toEqual([3, 3]);
+    disk.letGo();
+    await Promise.all(all);
+    expect([heard.length, sequencer.durableSeq]).toEqual([5, 5]);
+  });
+
+  test('of a fenced primary are given to nobody', async () => {
+    const folder = throwawayFolder();
+    const sequencer = await start({ folder });
+    const { heard } = follow(sequencer);
+    claimEpoch(nodeFiles, folder, 'another');
+    await expect(sequencer.submit(commands[0] as CommandBody)).rejects.toMatchObject({
+      code: 'MATCHING_FENCED',
+    });
+    expect(heard).toEqual([]);
+  });
+
+  test('go to the others when a listener throws', async () => {
+    const notices: SequencerNotice[] = [];
+    const sequencer = await start({ onNotice: (notice) => notices.push(notice) });
+    for (const body of commands.slice(0, 2)) await sequencer.submit(body);
+    sequencer.subscribeCommands(() => {
+      throw new Error('broken link');
+    });
+    const { heard } = follow(sequencer);
+    for (const body of commands.slice(2, 5)) await sequencer.submit(body);
+    expect(heard.map(({ seq }) => seq)).toEqual([3, 4, 5]);
+    expect(notices).toEqual([{ kind: 'listener-failed', problem: 'broken link', seq: 3 }]);
   });
 });
 

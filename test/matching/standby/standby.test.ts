@@ -8,7 +8,9 @@ import { loadConfig } from '../../support/matching-load.ts';
 import { beginEpoch, bodies, plainHashes, throwawayFolder, until } from '../journal/fixture.ts';
 
 const commands = bodies(500);
-const hashes = plainHashes(commands);
+/** Of every command, in milliseconds. */
+const timeMs = 1;
+const hashes = plainHashes(commands, timeMs);
 const closing: { close: () => Promise<void> }[] = [];
 afterEach(async () => {
   for (const running of closing.splice(0)) await running.close().catch(() => undefined);
@@ -17,7 +19,7 @@ afterEach(async () => {
 const optionsOf = (folder: string, hashEvery = 16): SequencerOptions => ({
   folder,
   config: loadConfig,
-  clock: { nowMs: () => 1 },
+  clock: { nowMs: () => timeMs },
   limits: { hashEvery, segmentBytes: 4_096 },
 });
 interface More {
