@@ -1,5 +1,5 @@
 /**
- * Boots the suite on one machine: servers, signers, worker, api; shows what it does, names what fails, and stops all of it.
+ * Boots the suite on one machine: servers, signers, worker, engine, api; shows what it does, names what fails, and stops all of it.
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -25,6 +25,9 @@ import { emptyState, localPassword, lockState, makeFolder, openState, type State
 import {
   apiProcess,
   apiUrl,
+  engineHealthUrl,
+  engineLink,
+  engineProcess,
   failpointFolder,
   type SuiteAddresses,
   type SuiteProcess,
@@ -44,7 +47,7 @@ const secretMode = 0o600;
 /** tsx compiles on the first start, on a busy machine with cold disks. */
 const suiteReadyTimeoutMs = 90_000;
 
-export type PortName = 'postgres' | 'temporal' | 'anvil' | 'signer' | 'worker' | 'api';
+export type PortName = 'postgres' | 'temporal' | 'anvil' | 'signer' | 'worker' | 'engine' | 'api';
 
 export interface EnvironmentOptions {
   /** Co-signers: an odd number, n = 2t - 1. Default 3. */
@@ -76,6 +79,8 @@ export interface RunningEnvironment {
   readonly temporalNamespace: string;
   readonly anvilUrl: string;
   readonly apiUrl: string;
+  /** `host:port` of the link, and the health page. */
+  readonly engine: { readonly link: string; readonly healthUrl: string };
   readonly signers: readonly { readonly index: number; readonly name: string; readonly url: string }[];
   readonly state: StateFolder;
   /** Addresses the configurations were made from. */
@@ -126,6 +131,7 @@ function addressesOf(boot: Boot): SuiteAddresses {
     signerCount: signerCountOf(boot.options),
     workerHealthPort: boot.ports.worker,
     apiPort: boot.ports.api,
+    enginePort: boot.ports.engine,
   };
 }
 
@@ -292,6 +298,7 @@ async function runTasks(boot: Boot): Promise<void> {
     ...(wholeSuite
       ? [
           task('worker', async () => await bootSuiteProcess(boot, workerProcess)),
+          task('engine', async () => await bootSuiteProcess(boot, engineProcess)),
           task('api', async () => await bootSuiteProcess(boot, apiProcess)),
         ]
       : []),
@@ -306,6 +313,11 @@ async function runTasks(boot: Boot): Promise<void> {
   await list.run();
 }
 
+function linkText(addresses: SuiteAddresses): string {
+  const { host, port } = engineLink(addresses);
+  return `${host}:${port}`;
+}
+
 function handleOf(boot: Boot, release: () => void): RunningEnvironment {
   const addresses = addressesOf(boot);
   const { supervisor, state } = boot;
@@ -315,6 +327,7 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     temporalNamespace: strongroomNamespace,
     anvilUrl: boot.anvilUrl,
     apiUrl: apiUrl(addresses),
+    engine: { link: linkText(addresses), healthUrl: engineHealthUrl(addresses) },
     signers: Array.from({ length: addresses.signerCount }, (_, at) => ({
       index: at + 1,
       name: `signer-${at + 1}`,
@@ -368,6 +381,8 @@ export async function bootEnvironment(options: EnvironmentOptions = {}): Promise
       anvil: 1,
       signer: signerCountOf(options),
       worker: 1,
+      // Link and health page.
+      engine: 2,
       api: 1,
     };
     const file = path.join(path.dirname(state.data), 'ports.json');

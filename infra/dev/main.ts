@@ -14,7 +14,7 @@ import { openState } from './state.ts';
 
 /** Blocks of the development chain while nobody tells a story; a deposit is final after about four of them. */
 const blockTimeSeconds = 2;
-const portNames = ['postgres', 'temporal', 'anvil', 'signer', 'worker', 'api'] as const;
+const portNames = ['postgres', 'temporal', 'anvil', 'signer', 'worker', 'engine', 'api'] as const;
 
 interface Flags {
   readonly fresh?: boolean;
@@ -94,6 +94,7 @@ function howToTalk(environment: RunningEnvironment): string {
 function describe(environment: RunningEnvironment): string {
   const rows: [string, string][] = [
     ['API', environment.apiUrl],
+    ['engine', `${environment.engine.link} (link), ${environment.engine.healthUrl}`],
     ...environment.signers.map((signer): [string, string] => [signer.name, signer.url]),
     ['PostgreSQL', environment.postgresUrl],
     ['Temporal', `${environment.temporalAddress} namespace ${environment.temporalNamespace}`],

@@ -10,10 +10,12 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { canonicalJson } from '#core/canonical-json';
 import { newId } from '#core/ids';
+import { parseEngineConfig } from '#matching/contract';
 import { loadPolicy, loadRoster, policyHash, rosterHash } from '#policies';
 import type { Roster } from '#policies/contract';
 import { parsePolicy } from '#policies/yaml';
 import { makeHeadKey, openHeadKey } from '../../ledger/head-key.ts';
+import { anvilChainId } from './anvil.ts';
 import { SoftwarePasskey, softwarePasskeyFileSchema } from './software-passkey.ts';
 import { checkoutRoot } from './state.ts';
 
@@ -60,6 +62,10 @@ export interface SuiteFiles {
   readonly serviceKeyFileOf: (service: ServiceId) => string;
   readonly passkeyFileOf: (person: string) => string;
   readonly keyEncryptionFileOf: (party: number) => string;
+  /** Assets, markets, fees and limits of the matching engine; its journal is bound to it. */
+  readonly engineConfigFile: string;
+  /** Who has it may send commands to the engine. */
+  readonly engineLinkTokenFile: string;
 }
 
 const secretMode = 0o600;
@@ -117,6 +123,54 @@ function makeTokens(folder: string): string {
 }
 
 /**
+ * ETH-USD. One unit of ether is a gwei; one of `ledger:usd`, which lives on our books only, a millionth of a dollar. A lot of
+ * 0.0001 ETH at a tick of 0.01 USD per ETH is then worth one unit.
+ */
+function makeEngineConfig(): string {
+  const gweiExponent = 9;
+  const lotUnits = 100_000;
+  /** 10,000 USD per ETH; the ladder could have 1,048,576 ticks. */
+  const maxPrice = 1_000_000;
+  /** 10,000 ETH. At the highest price 100 million USD, 10^14 units, below 2^53. */
+  const maxOrderLots = 100_000_000;
+  return JSON.stringify(
+    parseEngineConfig({
+      assets: [
+        { id: `eip155:${anvilChainId}/slip44:60`, unitExponent: gweiExponent },
+        { id: 'ledger:usd', unitExponent: 0 },
+      ],
+      markets: [
+        {
+          id: 'ETH-USD',
+          base: 0,
+          quote: 1,
+          lotUnits,
+          tickUnits: 1,
+          minPrice: 1,
+          maxPrice,
+          minOrderLots: 1,
+          maxOrderLots,
+          // 10 million USD.
+          maxOrderValue: 10_000_000_000_000,
+          collarPpm: 50_000,
+          fees: [
+            { makerPpm: 1_000, takerPpm: 2_000 },
+            { makerPpm: 500, takerPpm: 1_000 },
+          ],
+          state: 'open',
+        },
+      ],
+      ordersMax: 65_536,
+      accountsMax: 4_096,
+      limits: { openOrders: 500, ordersPerSecond: 200 },
+      clientIdsKept: 65_536,
+    }),
+    null,
+    2,
+  );
+}
+
+/**
  * Makes or finds the files below `folder`.
  * @throws POLICY_* when a kept policy or roster is not usable, LEDGER_HEAD_KEY_INVALID
  */
@@ -137,6 +191,8 @@ export function ensureSuiteFiles(folder: string, signerCount: number): SuiteFile
   const { policy } = loadPolicy(JSON.parse(policyText), { roster });
   keep(at('tokens.json'), () => makeTokens(folder));
   keep(at('ledger.pem'), makeHeadKey);
+  keep(at('engine.json'), makeEngineConfig);
+  keep(at('engine-link.token'), () => randomBytes(32).toString('base64url'));
   const keyEncryptionFileOf = (party: number) => at(`key-encryption-${party}.key`);
   for (let party = 1; party <= signerCount; party++)
     keep(keyEncryptionFileOf(party), () => randomBytes(32).toString('hex'));
@@ -158,5 +214,7 @@ export function ensureSuiteFiles(folder: string, signerCount: number): SuiteFile
     serviceKeyFileOf: (service) => at(`${service}.key`),
     passkeyFileOf: (person) => path.join(folder, 'passkeys', `${person}.json`),
     keyEncryptionFileOf,
+    engineConfigFile: at('engine.json'),
+    engineLinkTokenFile: at('engine-link.token'),
   };
 }

@@ -21,6 +21,8 @@ export interface SuiteAddresses {
   readonly signerCount: number;
   readonly workerHealthPort: number;
   readonly apiPort: number;
+  /** Of the link to the engine; its health page has the port after it. */
+  readonly enginePort: number;
 }
 
 /** What a process is told: where the others are, and which keys and documents it has. */
@@ -57,6 +59,15 @@ export function signerUrl(addresses: SuiteAddresses, party: number): string {
 
 export function apiUrl(addresses: SuiteAddresses): string {
   return `http://${host}:${addresses.apiPort}`;
+}
+
+/** Where the api reaches the engine. */
+export function engineLink(addresses: SuiteAddresses): { readonly host: string; readonly port: number } {
+  return { host, port: addresses.enginePort };
+}
+
+export function engineHealthUrl(addresses: SuiteAddresses): string {
+  return `http://${host}:${addresses.enginePort + 1}/health`;
 }
 
 function chainId(addresses: SuiteAddresses): string {
@@ -147,6 +158,29 @@ export function workerProcess(settings: SuiteSettings): SuiteProcess {
     },
     env: failpointEnvironment(addresses, 'worker'),
     healthUrl: `http://${host}:${addresses.workerHealthPort}/health`,
+  };
+}
+
+/** Name under which the engine is settled; of its journal. */
+const engineName = 'main';
+
+export function engineProcess({ addresses, files }: SuiteSettings): SuiteProcess {
+  return {
+    name: 'engine',
+    entry: 'matching/process/main.ts',
+    args: [],
+    config: {
+      databaseUrl: addresses.postgresUrl,
+      mode: 'primary',
+      journalFolder: path.join(addresses.dataFolder, 'engine'),
+      engineName,
+      engineConfigFile: files.engineConfigFile,
+      link: { ...engineLink(addresses), tokenFile: files.engineLinkTokenFile },
+      host,
+      healthPort: addresses.enginePort + 1,
+      settlement: { reconcileEveryMs: 2000 },
+    },
+    healthUrl: engineHealthUrl(addresses),
   };
 }
 

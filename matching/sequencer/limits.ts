@@ -14,7 +14,7 @@ const powerOfTwo = (min: number, max: number) =>
     .refine((value) => Number.isInteger(Math.log2(value)), 'is a power of two');
 const count = (min: number, max: number) => z.number().int().min(min).max(max);
 
-const sequencerLimitsSchema = z.strictObject({
+export const sequencerLimitsSchema = z.strictObject({
   /** Commands that are not published yet; beyond it `MATCHING_BUSY`. 64 bytes each: 4 MiB. */
   queueCommands: powerOfTwo(2, 1 << 20).default(1 << 16),
   /** Events that are not published yet; beyond it the engine waits. 96 bytes each: 12 MiB. */

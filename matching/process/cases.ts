@@ -1,0 +1,57 @@
+/** What a person has to look at: balances of engine and ledger that differ. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { derivedId } from '#core/ids';
+import { openCase } from '#infra/cases';
+import { inTransaction, type Pool } from '#infra/db';
+import type { Reconciliation } from '../settlement/index.ts';
+
+/** Between two attempts while PostgreSQL does not answer: who opens a case has nothing more urgent. */
+const retryMs = 1_000;
+/** Named in the case; how many there are stands beside them. */
+const namedMax = 20;
+
+const differenceCaseKind = 'engine-differs';
+
+/** One case per engine is open. */
+export async function openDifferenceCase(
+  pool: Pool,
+  engineName: string,
+  { at, portion, differences }: Reconciliation,
+): Promise<void> {
+  await inTransaction(pool, async (tx) => {
+    await openCase(tx, {
+      id: derivedId('case', `engine-differs/${engineName}/${at.seq}/${portion}`),
+      kind: differenceCaseKind,
+      subject: `engine:${engineName}`,
+      details: {
+        seq: at.seq,
+        portion: portion.toString(),
+        differences: differences.length,
+        first: differences.slice(0, namedMax).map(({ check, account, asset, engine, ledger }) => ({
+          check,
+          account,
+          asset,
+          engine: engine.toString(),
+          ledger: ledger.toString(),
+        })),
+      },
+    });
+  });
+}
+
+/** A case must not be lost because PostgreSQL was away when it arose. */
+export async function untilWritten(
+  write: () => Promise<void>,
+  signal: AbortSignal,
+  onFailed: (error: unknown) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await write();
+      return;
+    } catch (error) {
+      onFailed(error);
+      await delay(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
