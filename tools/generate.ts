@@ -17,6 +17,7 @@ import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
 import { workflowErrors } from '#workflows/contract';
 import { apiErrors } from '../api/contract.ts';
+import { clientErrors } from '../api/client/errors.ts';
 import { asyncApi } from '../api/stream/asyncapi.ts';
 import { streamErrors } from '../api/stream/errors.ts';
 import { openDatabase } from '../bench/ledger/database.ts';
@@ -37,6 +38,7 @@ const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
   ['workflows', workflowErrors],
   ['api', apiErrors],
   ['api/stream', streamErrors],
+  ['api/client', clientErrors],
   ['cli', cliErrors],
 ];
 

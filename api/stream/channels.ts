@@ -9,8 +9,9 @@ import {
   type TradingOperations,
   tradingLimits,
 } from '#matching/trading/contract';
+import { keyOf } from './channel-key.ts';
 import { streamErrors } from './errors.ts';
-import { type Frame, frameOf, keyOf } from './frames.ts';
+import { type Frame, frameOf } from './frames.ts';
 import type { StreamLimits } from './limits.ts';
 import type { ChannelSpec } from './messages.ts';
 
