@@ -16,17 +16,24 @@ export interface TradingAccounts {
 export function createTradingAccounts(pool: Pool, engineNo: number): TradingAccounts {
   const names = createAccountNames(engineNo);
   const numbers = new Map<Id<'acc'>, number>();
+  const asked = new Map<Id<'acc'>, Promise<number | undefined>>();
+  async function read(accountId: Id<'acc'>): Promise<number | undefined> {
+    const { rows } = await pool.query<{ number: number }>(
+      'SELECT number FROM matching.account WHERE engine = $1 AND account = $2',
+      [engineNo, uuidOf(accountId)],
+    );
+    const number = rows[0]?.number;
+    if (number !== undefined) numbers.set(accountId, number);
+    return number;
+  }
   return {
     numberOf: async (accountId) => {
       const known = numbers.get(accountId);
       if (known !== undefined) return known;
-      const { rows } = await pool.query<{ number: number }>(
-        'SELECT number FROM matching.account WHERE engine = $1 AND account = $2',
-        [engineNo, uuidOf(accountId)],
-      );
-      const number = rows[0]?.number;
-      if (number !== undefined) numbers.set(accountId, number);
-      return number;
+      // The orders of a batch ask together.
+      const asking = asked.get(accountId) ?? read(accountId).finally(() => asked.delete(accountId));
+      asked.set(accountId, asking);
+      return await asking;
     },
     load: async (wanted) => {
       await names.load(pool, wanted);

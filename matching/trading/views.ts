@@ -40,31 +40,49 @@ export const tradeId = ({ seq, index }: { readonly seq: number; readonly index: 
   `${seq}-${index}`;
 const otherSide = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
 
-/** One side of a trade. */
-export function fillView(
-  trade: TradeEvent,
-  role: TradeRole,
-  scale: MarketScale,
-  accountId: Id<'acc'>,
-): FillView {
-  const { order, fee } = trade[role];
-  const side = role === 'taker' ? trade.side : otherSide(trade.side);
-  const quoteUnits = BigInt(trade.price) * BigInt(trade.lots) * BigInt(scale.config.tickUnits);
+/** A trade as one of its two accounts has it. */
+export interface Fill {
+  readonly seq: number;
+  readonly index: number;
+  readonly timeMs: number;
+  /** Ticks. */
+  readonly price: number;
+  readonly lots: number;
+  readonly order: number;
+  readonly side: Side;
+  readonly role: TradeRole;
+  /** Engine units of the asset received. */
+  readonly fee: number;
+}
+export function ownFillView(fill: Fill, scale: MarketScale, accountId: Id<'acc'>): FillView {
+  const { order, side, role, price, lots, fee, timeMs } = fill;
+  const quoteUnits = BigInt(price) * BigInt(lots) * BigInt(scale.config.tickUnits);
   return {
-    tradeId: tradeId(trade),
+    tradeId: tradeId(fill),
     orderId: order.toString(),
     accountId,
     market: scale.id,
     side,
     role,
-    price: scale.price(trade.price),
-    size: scale.size(trade.lots),
+    price: scale.price(price),
+    size: scale.size(lots),
     value: scale.value(quoteUnits),
     fee: side === 'buy' ? scale.baseAmount(fee) : scale.quoteAmount(fee),
     feeAsset: side === 'buy' ? scale.base : scale.quote,
-    timeMs: trade.timeMs,
+    timeMs,
   };
 }
+/** One side of a trade. */
+export const fillView = (
+  trade: TradeEvent,
+  role: TradeRole,
+  scale: MarketScale,
+  accountId: Id<'acc'>,
+): FillView => {
+  const { order, fee } = trade[role];
+  const side = role === 'taker' ? trade.side : otherSide(trade.side);
+  return ownFillView({ ...trade, order, fee, side, role }, scale, accountId);
+};
 
 /** What of a trade is for all. */
 export type PublicTrade = Pick<

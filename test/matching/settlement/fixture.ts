@@ -78,9 +78,11 @@ export class TestSequencer {
     this.engine = createEngine(engineConfig);
   }
   readonly submit = (body: CommandBody): Promise<EngineEvent[]> => Promise.resolve([this.run(body)]);
-  run(body: CommandBody): EngineEvent {
+  run(
+    body: CommandBody,
+    timeMs: number = firstCommandMs + this.journal.length * betweenCommandsMs,
+  ): EngineEvent {
     const before = this.journal.length;
-    const timeMs = firstCommandMs + before * betweenCommandsMs;
     const command = { ...body, seq: before + 1, timeMs };
     this.journal.push(command);
     const lot = this.#apply(this.engine, command);

@@ -1,0 +1,239 @@
+/**
+ * Between main and spot. To spot: the row and the ledger's transfer are one commit; the engine's process feeds it. To main: the
+ * row is first, then the engine is debited under the row's client id, which it takes once, then the settler books it. So wherever
+ * a process ends, the same id again finds how far it has got.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorsOf, isStrongroomError } from '#core/errors';
+import { type Id, parseId } from '#core/ids';
+import { type Amount, amount, parseUnits } from '#core/money';
+import type { Clock } from '#core/ports';
+import { inTransaction, type Pool } from '#infra/db';
+import type { Ledger } from '#ledger';
+import { customerMain, customerSpot, ledgerErrors } from '#ledger/contract';
+import type { EngineEvent } from '../events.ts';
+import { engineAmount } from '../settlement/assets.ts';
+import { debitOf } from '../settlement/history.ts';
+import { returnReference, spotInTradable } from '../settlement/spot-feed.ts';
+import { readHead, type SettledEngine } from '../settlement/store.ts';
+import type { TradingAccounts } from './accounts.ts';
+import type { EngineCommands } from './commands.ts';
+import type { SpotTransfer, SpotTransferView, TradingOperations } from './contract.ts';
+import { tradingErrors } from './errors.ts';
+import {
+  endSpotRow,
+  insertSpotRow,
+  type PendingPlace,
+  pendingSpotRows,
+  readSpotRow,
+  type SpotRow,
+  sameSpotRow,
+} from './spot-rows.ts';
+
+const fail = errorsOf({ ...tradingErrors, ...ledgerErrors });
+
+/** Between two looks at whether it has ended; 3 s in all, then the caller is told that it is on its way. */
+const lookDelaysMs = [0, 15, 30, 60, 120, 200, ...Array.from({ length: 10 }, () => 250)];
+/** A round looks at so many that nobody waits for; each costs a handful of queries. */
+const rowsPerRound = 100;
+/** The one who asked for a younger one looks after it. */
+const roundAgeMs = 10_000;
+
+export type SpotLedger = Pick<Ledger, 'openAccounts' | 'applyOrThrow' | 'balances' | 'transfersByReference'>;
+export interface SpotContext {
+  readonly pool: Pool;
+  readonly ledger: SpotLedger;
+  readonly engine: SettledEngine;
+  readonly commands: EngineCommands;
+  readonly accounts: TradingAccounts;
+  readonly clock: Clock;
+}
+export interface SpotOperations extends Pick<TradingOperations, 'moveSpot' | 'spotTransfer'> {
+  /** Looks at what is pending although nobody waits for it: a part of all, the next time the next part. */
+  resume(): Promise<void>;
+}
+
+/** How often and when it is looked at; once for a round. */
+type Looks = readonly number[];
+const oneLook: Looks = [0];
+
+class SpotTransfers implements SpotOperations {
+  readonly #context: SpotContext;
+  /** One attempt at a time of each in this process. */
+  readonly #running = new Map<Id<'spt'>, Promise<SpotTransferView>>();
+  #place: PendingPlace = roundStart;
+
+  constructor(context: SpotContext) {
+    this.#context = context;
+  }
+
+  async moveSpot(transfer: SpotTransfer): Promise<SpotTransferView> {
+    parseId('spt', transfer.id);
+    const moved = amount(transfer.asset, parseUnits(transfer.units));
+    engineAmount(this.#context.engine.assets, moved);
+    const row =
+      transfer.direction === 'to-spot' ? await this.#bring(transfer, moved) : await this.#take(transfer);
+    if (row !== undefined) return await this.#finish(row, { isNew: true, looks: lookDelaysMs });
+    const { pool, engine } = this.#context;
+    return await this.#finish(await sameSpotRow(pool, engine, transfer), {
+      isNew: false,
+      looks: lookDelaysMs,
+    });
+  }
+
+  async spotTransfer(id: Id<'spt'>): Promise<SpotTransferView> {
+    const { pool, engine } = this.#context;
+    const row = await readSpotRow(pool, engine, parseId('spt', id));
+    return await this.#finish(row, { isNew: false, looks: oneLook });
+  }
+
+  async resume(): Promise<void> {
+    const { pool, engine, clock } = this.#context;
+    const pending = await pendingSpotRows(pool, engine, {
+      after: this.#place,
+      beforeMs: clock.nowMs() - roundAgeMs,
+      limit: rowsPerRound,
+    });
+    this.#place = pending.length < rowsPerRound ? roundStart : (pending.at(-1)?.place ?? roundStart);
+    for (const { row } of pending) await this.#finish(row, { isNew: false, looks: oneLook });
+  }
+
+  /** Undefined when there is one of this id. @throws LEDGER_INSUFFICIENT_FUNDS and others; nothing is written then */
+  async #bring(transfer: SpotTransfer, moved: Amount): Promise<SpotRow | undefined> {
+    const { pool, ledger, engine, clock } = this.#context;
+    const { id, accountId, asset } = transfer;
+    const atMs = clock.nowMs();
+    const commands = spotInTradable(engine.assets, { reference: id, accountId, amount: moved, at: atMs });
+    return await inTransaction(pool, async (tx) => {
+      const row = await insertSpotRow(tx, engine, transfer, atMs);
+      if (row === undefined) return undefined;
+      await ledger.openAccounts(tx, [
+        { path: customerMain(accountId), asset },
+        { path: customerSpot(accountId), asset },
+      ]);
+      await ledger.applyOrThrow(commands, tx);
+      return row;
+    });
+  }
+  /** Undefined when there is one of this id. @throws LEDGER_ACCOUNT_CLOSED; nothing is written then */
+  async #take(transfer: SpotTransfer): Promise<SpotRow | undefined> {
+    const { pool, ledger, engine, clock } = this.#context;
+    const { accountId, asset } = transfer;
+    // What the engine lets go of must have somewhere to go to: the settler cannot ask the customer.
+    const [main] = await ledger.balances({ paths: [customerMain(accountId)], asset });
+    if (main?.closed === true)
+      throw fail('LEDGER_ACCOUNT_CLOSED', `the main account of ${accountId} is closed`, { accountId, asset });
+    return await insertSpotRow(pool, engine, transfer, clock.nowMs());
+  }
+
+  async #finish(
+    row: SpotRow,
+    how: { readonly isNew: boolean; readonly looks: Looks },
+  ): Promise<SpotTransferView> {
+    const { id, state, direction } = row.view;
+    if (state === 'done' || state === 'returned') return row.view;
+    const running =
+      this.#running.get(id) ??
+      (direction === 'to-spot' ? this.#toSpot(row, how.looks) : this.#toMain(row, how)).finally(() =>
+        this.#running.delete(id),
+      );
+    this.#running.set(id, running);
+    return await running;
+  }
+
+  async #toSpot(row: SpotRow, looks: Looks): Promise<SpotTransferView> {
+    const { pool, ledger, engine } = this.#context;
+    const [brought] = await ledger.transfersByReference(row.view.id);
+    if (brought === undefined) return row.view;
+    const isReturned = async (): Promise<boolean> =>
+      (await ledger.transfersByReference(returnReference(engine.name, brought.seq))).length > 0;
+    const ended = await lookUntil(looks, async () => {
+      const { rows } = await pool.query<{ fed: boolean }>(
+        'SELECT ledger_seq >= $2 AS fed FROM matching.fed WHERE engine = $1',
+        [engine.no, brought.seq],
+      );
+      // What was fed is credited, or was given back before it counted as fed.
+      if (rows[0]?.fed !== true) return undefined;
+      return await endSpotRow(pool, engine, row, (await isReturned()) ? 'returned' : 'done');
+    });
+    return ended ?? row.view;
+  }
+
+  async #toMain(
+    row: SpotRow,
+    { isNew, looks }: { readonly isNew: boolean; readonly looks: Looks },
+  ): Promise<SpotTransferView> {
+    const { pool, engine, accounts } = this.#context;
+    const account = await accounts.numberOf(row.view.accountId);
+    // It has no number, so it has never had anything in the engine.
+    if (account === undefined) return await endSpotRow(pool, engine, row, 'refused', 'insufficient-balance');
+    if (!isNew) {
+      const { isBooked, isRemembered } = await this.#lookAt(row, account);
+      if (isBooked) return await endSpotRow(pool, engine, row, 'done');
+      if (row.view.state === 'refused' || !isRemembered) return row.view;
+    }
+    const event = await this.#debit(row, account);
+    if (event === undefined) return row.view;
+    if (event.kind === 'rejected' && event.reason !== 'duplicate-client-id')
+      return await endSpotRow(pool, engine, row, 'refused', event.reason);
+    const ended = await lookUntil(looks, async () => {
+      const { isBooked, headSeq } = await this.#lookAt(row, account);
+      if (isBooked) return await endSpotRow(pool, engine, row, 'done');
+      // All up to the refusal is booked, and no such debit with it: the customer had the id for an order.
+      if (event.kind === 'rejected' && headSeq >= event.seq)
+        return await endSpotRow(pool, engine, row, 'refused', event.reason);
+      return undefined;
+    });
+    return ended ?? row.view;
+  }
+
+  /** What became of the debit; undefined when that is not known, and the next attempt finds it. */
+  async #debit({ view, clientId }: SpotRow, account: number): Promise<EngineEvent | undefined> {
+    const { engine, commands } = this.#context;
+    const { asset, units } = engineAmount(engine.assets, amount(view.asset, parseUnits(view.units)));
+    try {
+      const [event] = await commands.submit({
+        kind: 'debit',
+        account,
+        asset,
+        units,
+        clientOrderId: clientId,
+      });
+      return event;
+    } catch (error) {
+      if (isStrongroomError(error) && Object.hasOwn(tradingErrors, error.code)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Whether the debit is booked; if not, whether the engine would surely remember it. What is booked is in the database, and what
+   * is not is younger than the head: with fewer commands since then than the engine keeps client ids, none was forgotten. Half of
+   * them, because commands come in while this is asked.
+   */
+  async #lookAt(
+    { clientId }: SpotRow,
+    account: number,
+  ): Promise<{ readonly isBooked: boolean; readonly isRemembered: boolean; readonly headSeq: number }> {
+    const { pool, engine, commands } = this.#context;
+    // Before the debit is looked for: it is in what was booked by then, or after it.
+    const { seq: headSeq } = await readHead(pool, engine);
+    const isBooked = (await debitOf(pool, engine, account, clientId)) !== undefined;
+    const isRemembered = commands.view().seq - headSeq < engine.config.clientIdsKept / 2;
+    return { isBooked, isRemembered, headSeq };
+  }
+}
+/** Before the first. */
+const roundStart: PendingPlace = { atMs: '-1', id: '00000000-0000-0000-0000-000000000000' };
+
+/** Undefined when it has not ended by the last look. */
+async function lookUntil<T>(looks: Looks, look: () => Promise<T | undefined>): Promise<T | undefined> {
+  for (const delayMs of looks) {
+    if (delayMs > 0) await delay(delayMs);
+    const found = await look();
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+export const createSpotTransfers = (context: SpotContext): SpotOperations => new SpotTransfers(context);
