@@ -3,7 +3,13 @@
  * the channel is then asked for anew.
  */
 import type { StrongroomError } from '#core/errors';
-import type { AccountSnapshot, BookView, FeedMessage, TickerView } from '#matching/trading/contract';
+import type {
+  AccountSnapshot,
+  BookView,
+  CandleInterval,
+  FeedMessage,
+  TickerView,
+} from '#matching/trading/contract';
 import type { ChannelSpec } from '../stream/messages.ts';
 
 export type { ChannelSpec };
@@ -16,7 +22,11 @@ export interface SnapshotOf {
   readonly trades: never;
   readonly candles: never;
 }
-export type SpecOf<C extends ChannelName> = Extract<ChannelSpec, { channel: C }> & { readonly channel: C };
+export type SpecOf<C extends ChannelName> = C extends 'candles'
+  ? { readonly channel: 'candles'; readonly market: string; readonly interval: CandleInterval }
+  : C extends 'account'
+    ? { readonly channel: 'account'; readonly accountId: AccountSnapshot['accountId'] }
+    : { readonly channel: C; readonly market: string };
 
 /** `too-far`: gone for longer than the server remembers; `reset`: the server began anew; `gap`: a message was missing. */
 export type ResyncReason = 'too-far' | 'reset' | 'gap' | 'asked';

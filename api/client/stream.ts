@@ -95,8 +95,10 @@ export class StreamClient {
     handlers: ChannelHandlers<C>,
   ): Promise<Subscription> {
     if (this.#final !== undefined) throw this.#final;
-    const key = keyOf(spec);
-    const channel = new HeardChannel(spec, handlers as ChannelHandlers<ChannelName>);
+    const plain: ChannelSpec = spec;
+    const key = keyOf(plain);
+    // The channel gives only what the spec names.
+    const channel = new HeardChannel(plain, handlers as unknown as ChannelHandlers<ChannelName>);
     const before = this.#channels.get(key);
     if (before !== undefined) {
       this.#openings.get(before)?.reject(fail('API_CLIENT_CLOSED', `${key} was asked for again meanwhile`));
