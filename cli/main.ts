@@ -1,6 +1,6 @@
 /**
  * The operator's command line. It can do nothing that the API cannot, apart from `ledger`, which works on PostgreSQL itself
- * with the rights of the database user it is given; `certificate verify`, `address verify` and `engine run` work offline.
+ * with the rights of the database user it is given; `certificate verify`, `address verify`, `engine run` and `engine drill` work offline.
  */
 import { Command } from 'commander';
 import { type ConnectionOptions, connect } from './client.ts';

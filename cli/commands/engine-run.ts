@@ -17,8 +17,8 @@ export interface RunFiles {
   readonly config?: string;
 }
 
-/** @throws CLI_FILE_INVALID, MATCHING_CONFIG_INVALID */
-function configOf(file: string | undefined): EngineConfig {
+/** Of the engine; without a file one plain market. @throws CLI_FILE_INVALID, MATCHING_CONFIG_INVALID */
+export function readConfigFile(file: string | undefined): EngineConfig {
   if (file === undefined) return plainConfig;
   let document: unknown;
   try {
@@ -51,7 +51,7 @@ function textOf({ commands, events, byKind, refusals, openOrders, hash }: Engine
  * @throws CLI_FILE_INVALID, MATCHING_CONFIG_INVALID, MATCHING_CSV_INVALID
  */
 export async function showEngineRun(files: RunFiles, output: Output): Promise<void> {
-  const config = configOf(files.config);
+  const config = readConfigFile(files.config);
   let run: EngineRun | undefined;
   async function* parts(): AsyncGenerator<string, void> {
     run = yield* runCommands(readChunks(files.commands), config);

@@ -40,6 +40,8 @@ export type TokenRole = (typeof tokenRoles)[number];
 /** Id of the one key each service has here; key ids are unique over a roster. */
 export const serviceKeyIdOf = (service: ServiceId): string => `${service}-1`;
 export const hotVault = 'hot-ethereum';
+/** Dollars that no chain has: they are on our books only. In millionths, as the large stablecoins count theirs. */
+export const booksOnlyUsd = { asset: 'ledger:usd', decimals: 6 } as const;
 
 export interface SuiteFiles {
   readonly walletId: string;
@@ -123,8 +125,8 @@ function makeTokens(folder: string): string {
 }
 
 /**
- * ETH-USD. One unit of ether is a gwei; one of `ledger:usd`, which lives on our books only, a millionth of a dollar. A lot of
- * 0.0001 ETH at a tick of 0.01 USD per ETH is then worth one unit.
+ * ETH-USD. One unit of ether is a gwei, one of dollars a millionth. A lot of 0.0001 ETH at a tick of 0.01 USD per ETH is then worth
+ * one unit.
  */
 function makeEngineConfig(): string {
   const gweiExponent = 9;
@@ -137,7 +139,7 @@ function makeEngineConfig(): string {
     parseEngineConfig({
       assets: [
         { id: `eip155:${anvilChainId}/slip44:60`, unitExponent: gweiExponent },
-        { id: 'ledger:usd', unitExponent: 0 },
+        { id: booksOnlyUsd.asset, unitExponent: 0 },
       ],
       markets: [
         {

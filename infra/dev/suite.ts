@@ -5,7 +5,7 @@
 import path from 'node:path';
 import type { JsonValue } from '#core/canonical-json';
 import { cacheRoot } from './state.ts';
-import { hotVault, type ServiceId, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
+import { booksOnlyUsd, hotVault, type ServiceId, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
 
 /** Addresses and folders the configurations are made from. */
 export interface SuiteAddresses {
@@ -119,6 +119,7 @@ function shared(settings: SuiteSettings): Record<string, JsonValue> {
     rosterFile: files.rosterFile,
     chains: [{ name: 'ethereum', chain: chainId(addresses), url: addresses.anvilUrl }],
     wallets: wallets(settings),
+    ledgerAssets: [{ asset: booksOnlyUsd.asset, decimals: booksOnlyUsd.decimals }],
     dev: true,
   };
 }
@@ -195,6 +196,12 @@ export function apiProcess(settings: SuiteSettings): SuiteProcess {
       listen: { host, port: addresses.apiPort },
       tokensFile: files.tokensFile,
       withdrawalKey: serviceKey(files, 'withdrawals-api'),
+      engine: {
+        url: `ws://${host}:${addresses.enginePort}`,
+        tokenFile: files.engineLinkTokenFile,
+        configFile: files.engineConfigFile,
+        name: engineName,
+      },
     },
     healthUrl: `${apiUrl(addresses)}/health`,
   };

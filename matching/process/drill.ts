@@ -40,7 +40,7 @@ export interface DrillOutcome {
   readonly servingMs: number;
   /** The same until clients could connect. */
   readonly linkMs: number;
-  /** From the last answer of the old primary to the first of the new one, as the clients saw it. */
+  /** The longest time without an answer to any client, from the order to take over on. */
   readonly pauseMs: number;
   /** Commands that were read after the claim; the standby had applied the others already. */
   readonly behind: number;
@@ -154,10 +154,16 @@ function missingIn(folder: string, config: EngineConfig, answered: readonly Answ
   return { missing: wrong.length + answered.length - told.size, recovered };
 }
 
-function pauseOf(answered: readonly AnsweredCommand[], seq: number): number {
-  const before = answered.filter((each) => each.seq <= seq).map(({ atMs }) => atMs);
-  const after = answered.filter((each) => each.seq > seq).map(({ atMs }) => atMs);
-  return Math.max(Math.min(...after) - Math.max(...before), 0);
+/** Answers to commands that the old primary took may come from the new one, so epochs say nothing about the pause. */
+function longestPause(answered: readonly AnsweredCommand[], fromMs: number): number {
+  let pauseMs = 0;
+  let beforeMs = fromMs;
+  for (const { atMs } of answered) {
+    if (atMs < fromMs) continue;
+    pauseMs = Math.max(pauseMs, atMs - beforeMs);
+    beforeMs = atMs;
+  }
+  return pauseMs;
 }
 
 async function drillIn(folder: string, config: EngineConfig): Promise<DrillOutcome> {
@@ -181,6 +187,7 @@ async function drillIn(folder: string, config: EngineConfig): Promise<DrillOutco
     await untilFollowing(standby);
     load.start();
     await untilAnswered(load, () => load.answered.length >= answersEach);
+    const toldMs = performance.now();
     const report = await takeOver(standby, token);
     const countAfter = (): number => load.answered.filter(({ seq }) => seq > report.seq).length;
     await untilAnswered(load, () => countAfter() >= answersEach);
@@ -198,7 +205,7 @@ async function drillIn(folder: string, config: EngineConfig): Promise<DrillOutco
       recoveredMs,
       servingMs,
       linkMs,
-      pauseMs: pauseOf(load.answered, seq),
+      pauseMs: longestPause(load.answered, toldMs),
       behind,
       epoch,
       seq,
