@@ -49,8 +49,13 @@ interface Beginning {
   readonly frame: Frame | undefined;
 }
 
+/** What of trading the stream stands on. */
+export type StreamTrading = Pick<
+  TradingOperations,
+  'market' | 'book' | 'ticker' | 'account' | 'feed' | 'place' | 'amend' | 'cancel' | 'cancelAll'
+>;
 export interface ChannelOptions {
-  readonly trading: TradingOperations;
+  readonly trading: StreamTrading;
   readonly limits: StreamLimits;
 }
 

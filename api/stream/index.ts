@@ -8,10 +8,9 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { errorsOf, isStrongroomError, type StrongroomError } from '#core/errors';
-import type { TradingOperations } from '#matching/trading/contract';
 import { apiErrors } from '../contract.ts';
 import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
-import { Channels } from './channels.ts';
+import { Channels, type StreamTrading } from './channels.ts';
 import { Connection, Corks, Pace } from './connection.ts';
 import { streamErrors } from './errors.ts';
 import { problemFrom } from './frames.ts';
@@ -35,7 +34,7 @@ export type StreamNotice =
   | { readonly kind: 'failed'; readonly requestId: string; readonly error: unknown };
 
 export interface StreamOptions {
-  readonly trading: TradingOperations;
+  readonly trading: StreamTrading;
   readonly auth: Pick<TradingAuth, 'caller' | 'recheck'>;
   readonly limits?: Partial<StreamLimits>;
   readonly onNotice?: (notice: StreamNotice) => void;

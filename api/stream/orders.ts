@@ -1,17 +1,12 @@
 /** Order entry: a message to the call of trading it stands for, for an account of the caller. What is absent stays absent. */
 import type { NewOrder, OrderName, OrderOutcome, TradingOperations } from '#matching/trading/contract';
+import { present } from '../present.ts';
 import { accountOf, type TradingCaller } from '../trading-auth.ts';
 import type { OrderRequest } from './messages.ts';
 
-type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-/** A field that is undefined is not the same as one that is not there. */
-function present<T extends object>(fields: T): Present<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
-}
-
 /** @throws API_ACCOUNT_FORBIDDEN, API_ACCOUNT_NEEDED, and what the call of trading throws */
 export async function runOrder(
-  trading: TradingOperations,
+  trading: Pick<TradingOperations, 'place' | 'amend' | 'cancel' | 'cancelAll'>,
   caller: TradingCaller,
   request: OrderRequest,
 ): Promise<OrderOutcome | { readonly cancelled: number }> {

@@ -1,10 +1,10 @@
 /** What one caller asks for on one connection: channels and orders, each within its limits and permissions, each answered. */
 import { errorsOf } from '#core/errors';
-import type { ChannelKey, TradingOperations } from '#matching/trading/contract';
+import type { ChannelKey } from '#matching/trading/contract';
 import { apiErrors } from '../contract.ts';
 import { requireAccount, requirePermission, type TradingAuth, type TradingCaller } from '../trading-auth.ts';
 import { keyOf } from './channel-key.ts';
-import type { Channels, Joined } from './channels.ts';
+import type { Channels, Joined, StreamTrading } from './channels.ts';
 import { type Connection, Pace } from './connection.ts';
 import { streamErrors } from './errors.ts';
 import { frameOf, problemFrom } from './frames.ts';
@@ -21,7 +21,7 @@ const unsupportedData = 1003;
 export interface SessionOptions {
   readonly connection: Connection;
   readonly caller: TradingCaller;
-  readonly trading: TradingOperations;
+  readonly trading: StreamTrading;
   readonly channels: Channels;
   readonly auth: Pick<TradingAuth, 'recheck'>;
   readonly limits: StreamLimits;
