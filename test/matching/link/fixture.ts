@@ -1,5 +1,6 @@
 /** Real sequencers, real sockets: an engine that is served, and the links to it. All are closed after each test. */
-import { afterEach } from 'vitest';
+import { afterEach, expect } from 'vitest';
+import { isStrongroomError } from '#core/errors';
 import type { EngineConfig } from '../../../matching/config.ts';
 import { type EngineEvent, type EventSlots, readEvent } from '../../../matching/events.ts';
 import {
@@ -14,7 +15,7 @@ import {
 } from '../../../matching/link/index.ts';
 import { openSequencer, type Sequencer, type SequencerOptions } from '../../../matching/sequencer/index.ts';
 import { loadConfig } from '../../support/matching-load.ts';
-import { throwawayFolder } from '../journal/fixture.ts';
+import { throwawayFolder, until } from '../journal/fixture.ts';
 
 export const token = 'a-token-for-tests-and-nothing-else';
 const closing: (() => Promise<unknown>)[] = [];
@@ -104,6 +105,27 @@ export function connect(url: string | readonly string[], options: Partial<Connec
   });
   return { link, notices, events, resets };
 }
+/** What it publishes from now on. */
+export function published(sequencer: Sequencer): EngineEvent[] {
+  const events: EngineEvent[] = [];
+  sequencer.subscribe((slots, from, count) => {
+    for (let at = from; at < from + count; at++) events.push(readEvent(slots, at));
+  });
+  return events;
+}
+/** The view has everything the engine has, and it is the same. */
+export async function expectSame({ link }: Linked, sequencer: Sequencer): Promise<void> {
+  const { seq, hash } = await sequencer.state();
+  await until(() => link.state().connected && link.view().seq >= seq);
+  expect({ seq: link.view().seq, hash: link.view().stateHash() }).toEqual({ seq, hash });
+}
+/** Before it expects the rejection, so that none is without a listener. */
+export const codeOf = async (outcome: Promise<unknown>): Promise<string> =>
+  await outcome.then(
+    () => 'none',
+    (error: unknown) => (isStrongroomError(error) ? error.code : String(error)),
+  );
+
 const append =
   (events: EngineEvent[]) =>
   (slots: EventSlots, count: number): void => {
