@@ -52,7 +52,7 @@ const ask = (request: Unsigned, headers: Record<string, string>): RequestOfCalle
   method: request.method,
   url: request.url,
   headers,
-  rawBody: Buffer.fromrequest.body,
+  rawBody: Buffer.from(request.body ?? ''),
 });
 const signed = (request: Unsigned, atMs = nowMs, holder = alice) =>
   ask(request, signedBy(holder, request, atMs));
