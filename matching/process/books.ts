@@ -18,6 +18,7 @@ import {
   caseOfRefusal,
   createEngineAccounts,
   createSpotFeed,
+  ensureTradePartitions,
   isOutage,
   openEngine,
   type SettledEngine,
@@ -35,6 +36,8 @@ const fail = errorsOf(matchingErrors);
 const retryMs = 500;
 /** Between two looks whether the settler has stopped, which not every way of stopping tells. */
 const watchMs = 250;
+/** Between two looks whether empty partitions are ahead; the settlement makes one that is missing, so late is only slower. */
+const partitionsMs = 60_000;
 
 export interface BooksOptions {
   readonly pool: Pool;
@@ -88,7 +91,7 @@ class EngineBooks implements Books {
   #settler: Settler | undefined;
   #reconciler: Reconciler | undefined;
   #fed: Promise<void> = Promise.resolve();
-  #watching: NodeJS.Timeout | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
   #settlementProblem: string | undefined = 'not begun';
   #feedProblem: string | undefined = 'not begun';
   #isStopTold = false;
@@ -135,7 +138,7 @@ class EngineBooks implements Books {
   async close(graceMs: number): Promise<void> {
     this.#closing.abort();
     this.#feeding.abort();
-    clearInterval(this.#watching);
+    for (const timer of this.#timers) clearInterval(timer);
     const grace = delay(graceMs, undefined, { ref: false });
     await Promise.race([this.#reconciler?.close(), grace]);
     const { sequencer, log } = this.#options;
@@ -217,7 +220,16 @@ class EngineBooks implements Books {
     sequencer.neededFrom(settler.neededFrom);
     log.info({ settledSeq: settler.head.seq, lastSeq: this.#last.seq }, 'settlement.follows');
     if (this.#closing.signal.aborted) return;
-    this.#watching = setInterval(() => this.#watch(settler, engine), watchMs);
+    const makeRoom = (): void => {
+      ensureTradePartitions(pool, engine).catch((error: unknown) => {
+        log.warn({ err: error }, 'partitions.waiting');
+      });
+    };
+    makeRoom();
+    this.#timers.push(
+      setInterval(() => this.#watch(settler, engine), watchMs),
+      setInterval(makeRoom, partitionsMs),
+    );
     this.#fed = this.#feed(engine);
     this.#reconcile(engine, settler);
   }

@@ -15,21 +15,20 @@ import { fileURLToPath } from 'node:url';
 import { errorsOf } from '#core/errors';
 import type { EngineConfig } from '../config.ts';
 import { matchingErrors } from '../errors.ts';
-import { type EngineEvent, readEvent } from '../events.ts';
-import { nodeFiles, replayEvents } from '../journal/index.ts';
 import { connectLink, type EngineLink } from '../link/index.ts';
-import { type AnsweredCommand, DrillLoad, textOf } from './drill-load.ts';
+import { type AnsweredCommand, DrillLoad } from './drill-load.ts';
 import type { DrillProcessConfig } from './drill-process.ts';
+import { missingIn } from './drill-proof.ts';
 import type { TakeOverReport } from './engine-process.ts';
 
 const fail = errorsOf(matchingErrors);
 const host = '127.0.0.1';
-/** tsx compiles at the first start. */
-const startTimeoutMs = 60_000;
+/** tsx compiles at the first start, which takes seconds, and on a busy machine tens of them. */
+const startTimeoutMs = 180_000;
 /** Answers before the standby is told to take over, and after it has: each client has had many. */
 const answersEach = 2_000;
 /** For either of them; a machine this slow tells nothing about taking over. */
-const loadTimeoutMs = 60_000;
+const loadTimeoutMs = 120_000;
 const lookMs = 5;
 
 export interface DrillOutcome {
@@ -130,30 +129,6 @@ async function untilAnswered(load: DrillLoad, wanted: () => boolean): Promise<vo
   }
 }
 
-/** What the journal says of each answer. */
-function missingIn(folder: string, config: EngineConfig, answered: readonly AnsweredCommand[]) {
-  const told = new Map(answered.map(({ seq, events }) => [seq, events]));
-  const found = new Map<number, EngineEvent[]>();
-  const recovered = replayEvents({
-    files: nodeFiles,
-    folder,
-    config,
-    fromSeq: 1,
-    onEvents: (events, from, count) => {
-      for (let at = from; at < from + count; at++) {
-        const event = readEvent(events, at);
-        if (!told.has(event.seq)) continue;
-        const before = found.get(event.seq);
-        if (before === undefined) found.set(event.seq, [event]);
-        else before.push(event);
-      }
-    },
-  });
-  const wrong = answered.filter(({ seq, events }) => textOf(found.get(seq) ?? []) !== events);
-  // Two answers for one place in the order would be one too many.
-  return { missing: wrong.length + answered.length - told.size, recovered };
-}
-
 /** Answers to commands that the old primary took may come from the new one, so epochs say nothing about the pause. */
 function longestPause(answered: readonly AnsweredCommand[], fromMs: number): number {
   let pauseMs = 0;
@@ -195,7 +170,7 @@ async function drillIn(folder: string, config: EngineConfig): Promise<DrillOutco
     await primary.exited;
     standby.child.kill('SIGTERM');
     await standby.exited;
-    const { missing, recovered } = missingIn(journal, config, load.answered);
+    const { missing, stateHash } = missingIn(journal, config, load.answered);
     const { fencedMs, recoveredMs, servingMs, linkMs, behind, epoch, seq } = report;
     const after = countAfter();
     const oldPrimary = primary.ended() ?? 'killed';
@@ -213,7 +188,7 @@ async function drillIn(folder: string, config: EngineConfig): Promise<DrillOutco
       acknowledged: { before: load.answered.length - after, after },
       unanswered,
       missing,
-      stateHash: recovered.stateHash,
+      stateHash,
     };
   } finally {
     await link?.close();

@@ -38,8 +38,10 @@ export interface TestEngine {
   readonly logFile: string;
   readonly token: string;
   readonly journalFolder: string;
-  /** Starts it, in place of one that is gone. */
-  readonly start: () => Promise<{ readonly exited: Promise<ProcessExit>; readonly pid: number }>;
+  /** Starts it, in place of one that is gone; returns when it does what it is for, or as soon as its page says what is asked. */
+  readonly start: (
+    isUp?: (health: HealthAnswer) => boolean,
+  ) => Promise<{ readonly exited: Promise<ProcessExit>; readonly pid: number }>;
 }
 
 const token = randomBytes(32).toString('base64url');
@@ -77,7 +79,7 @@ export async function prepareEngine(
     }),
   );
   const healthUrl = `http://${host}:${linkPort + 1}/health`;
-  return {
+  const engine: TestEngine = {
     name,
     linkPort,
     healthUrl,
@@ -85,18 +87,19 @@ export async function prepareEngine(
     logFile: files.log,
     token,
     journalFolder,
-    start: async () =>
+    start: async (isUp) =>
       await supervisor.start(
         nodeProcess({
           name,
           entry: 'matching/process/main.ts',
           args: ['--config', files.config],
           logFile: files.log,
-          ready: async () => await answersOk(healthUrl),
+          ready: async () => (isUp === undefined ? await answersOk(healthUrl) : isUp(await healthOf(engine))),
           readyTimeoutMs,
         }),
       ),
   };
+  return engine;
 }
 
 export interface HealthAnswer {
