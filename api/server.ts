@@ -117,7 +117,12 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       return ok ? await reply.send({ ok: true, parts }) : await reply.status(503).send({ ok: false, parts });
     },
   );
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  let description: string | undefined;
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    // Made once: it is the most expensive answer there is, and anyone may ask for it.
+    description ??= JSON.stringify(app.swagger());
+    return await reply.type('application/json').send(description);
+  });
   await registerRoutes(app, options, access);
   await app.ready();
   return app;

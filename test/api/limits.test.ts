@@ -1,0 +1,146 @@
+/** How many requests are taken: of a key, of a token, of an address nobody is known behind. On gateways that listen. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { databaseForThisFile } from '../support/database.ts';
+import { type Answer, type Holder, newAccount, newHolder, nextMs, send, signedBy } from './signing.ts';
+import { type Gateway, openGateway } from './trading-gateway.ts';
+
+const account = newAccount();
+const assets = { method: 'GET', url: '/v1/assets' };
+let databaseUrl = '';
+let gateway: Gateway;
+beforeAll(async () => {
+  databaseUrl = await databaseForThisFile();
+  gateway = await openGateway({ databaseUrl, probes: { database: async () => await Promise.resolve() } });
+});
+afterAll(async () => {
+  await gateway.close();
+});
+
+/** Sends until one is refused, which it is after at most two windows of the rate. */
+async function untilRefused(rate: number, ask: () => Promise<Answer>): Promise<readonly Answer[]> {
+  const answers: Answer[] = [];
+  while (answers.every(({ status }) => status !== 429)) {
+    expect(answers.length).toBeLessThan(20 * rate);
+    answers.push(...(await Promise.all(Array.from({ length: rate + 1 }, ask))));
+  }
+  return answers;
+}
+const problem = { code: 'API_RATE_LIMITED', status: 429, retryable: true };
+
+test('a key sends what its tier allows, told in headers; then 429 and when to come again; others go on', async () => {
+  const slow = await gateway.holder({ accounts: [account], rateTier: 'standard' });
+  const other = await gateway.holder({ accounts: [account], rateTier: 'standard' });
+  const first = await gateway.by(slow, assets);
+  expect(first.headers).toMatchObject({
+    'ratelimit-limit': '100',
+    'ratelimit-remaining': '99',
+    'ratelimit-reset': '1',
+  });
+  const answers = await untilRefused(100, async () => await gateway.by(slow, assets));
+  const refused = answers.filter(({ status }) => status === 429);
+  for (const { headers, json } of refused) {
+    expect(json).toMatchObject(problem);
+    expect(headers['content-type']).toContain('application/problem+json');
+  }
+  expect(
+    refused.some(({ headers }) => headers['retry-after'] === '1' && headers['ratelimit-remaining'] === '0'),
+  ).toBe(true);
+  expect((await gateway.by(other, assets)).status).toBe(200);
+  await expect.poll(async () => (await gateway.by(slow, assets)).status, { timeout: 10_000 }).toBe(200);
+});
+
+test('a token has the rate of its role', async () => {
+  const trading = await gateway.as('trading', assets);
+  expect(trading.headers['ratelimit-limit']).toBe('10000');
+  const desk = async () => await gateway.as('auditor', assets);
+  const answers = await untilRefused(100, desk);
+  expect(answers.at(-1)?.headers['ratelimit-limit']).toBe('100');
+  expect((await gateway.as('treasury', assets)).status).toBe(200);
+});
+
+test('a signature that is not good costs its holder nothing of the rate', async () => {
+  const holder = await gateway.holder({ accounts: [account], rateTier: 'standard' });
+  const forged: Holder = { ...newHolder(), id: holder.id };
+  for (let sent = 0; sent < 30; sent++) await gateway.by(forged, assets);
+  await expect
+    .poll(async () => (await gateway.by(holder, assets)).headers['ratelimit-remaining'], { timeout: 10_000 })
+    .toBe('99');
+});
+
+test('an address nobody is known behind is limited before a signature is checked; a good token passes all the same', async () => {
+  const own = await openGateway({ databaseUrl });
+  try {
+    const stranger = async () => await send(own.port, assets, { authorization: 'Bearer nobody' });
+    await untilRefused(50, stranger);
+    // In the same window: what is refused now has not been looked at.
+    let checked = 0;
+    const holder = await own.holder({ accounts: [account] });
+    const find = own.keys.find.bind(own.keys);
+    Object.assign(own.keys, {
+      find: async (id: Holder['id']) => {
+        checked += 1;
+        return await find(id);
+      },
+    });
+    let limited: Answer | undefined;
+    while (limited === undefined) {
+      await untilRefused(50, stranger);
+      const before = checked;
+      const answer = await own.by(holder, assets);
+      if (answer.status === 429) {
+        expect(checked).toBe(before);
+        limited = answer;
+      }
+    }
+    expect(limited.json).toMatchObject(problem);
+    expect(limited.headers['retry-after']).toBe('1');
+    await untilRefused(50, stranger);
+    expect((await own.as('trading', assets)).status).toBe(200);
+    expect((await send(own.port, { method: 'GET', url: '/health' })).status).toBe(200);
+    await expect.poll(async () => (await own.by(holder, assets)).status, { timeout: 10_000 }).toBe(200);
+  } finally {
+    await own.close();
+  }
+});
+
+test('open routes are limited by address too, but for /health', async () => {
+  const own = await openGateway({ databaseUrl });
+  try {
+    const health = await Promise.all(
+      Array.from({ length: 200 }, async () => await send(own.port, { method: 'GET', url: '/health?deep=1' })),
+    );
+    expect(health.every(({ status }) => status === 200)).toBe(true);
+    const answers = await untilRefused(
+      50,
+      async () => await send(own.port, { method: 'GET', url: '/openapi.json' }),
+    );
+    expect(answers.find(({ status }) => status === 429)?.json).toMatchObject(problem);
+  } finally {
+    await own.close();
+  }
+});
+
+test('a key that signs far more than it may fills no more than its own part of what is remembered', async () => {
+  const greedy = await gateway.holder({ accounts: [account], rateTier: 'standard' });
+  const start = nextMs() + 2_000;
+  const second = Math.ceil(start / 1_000) * 1_000;
+  const codes = new Map<string, number>();
+  for (let part = 0; part < 5; part++) {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, async (_, place) =>
+        await send(gateway.port, assets, signedBy(greedy, assets, second + part * 50 + place)),
+      ),
+    );
+    for (const { status, json } of answers) {
+      const code =
+        status === 200
+          ? 'ok'
+          : String(json['detail']).includes('of one second')
+            ? 'signed'
+            : String(json['code']);
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+  }
+  // 250 signed for one second: 200 are remembered at most, whatever the rate let through.
+  expect(codes.get('signed')).toBe(50);
+});
