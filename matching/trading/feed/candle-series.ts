@@ -19,7 +19,7 @@ const floorTo = (timeMs: number, stepMs: number): number => Math.floor(timeMs / 
 const keptFromMs = (nowMs: number): number => Math.max(0, floorTo(nowMs - dayMs, dayMs));
 
 /** The last 24 hours, in whole minutes, the one of `nowMs` included. */
-const dayFromMs = (nowMs: number): number => floorTo(nowMs, minuteMs) - dayMs + minuteMs;
+const dayFromMs = (nowMs: number): number => Math.max(0, floorTo(nowMs, minuteMs) - dayMs + minuteMs);
 
 /** A sum of minutes that have ended, which stays the same for a minute. */
 interface Ended {

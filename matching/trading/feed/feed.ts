@@ -77,6 +77,8 @@ export interface FeedOptions {
   readonly clock: Clock;
   /** What could not be read is read again; what could not be told made all begin anew. For logs. */
   readonly onProblem?: (error: unknown) => void;
+  /** How long a question waits for the settlement to reach what it needs. Default 2 s. */
+  readonly historyWaitMs?: number;
 }
 
 type Channelled =
@@ -114,6 +116,7 @@ export class LinkFeed implements Feed {
       onProblem: (error) => {
         options.onProblem?.(error);
       },
+      ...(options.historyWaitMs === undefined ? {} : { waitMs: options.historyWaitMs }),
     });
     this.#leave = link.subscribe({
       onEvents: (events, count) => {

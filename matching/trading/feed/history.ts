@@ -37,6 +37,8 @@ export interface HistoryLoaderOptions {
   readonly onLoaded: (market: MarketState) => void;
   /** An attempt failed; it is made again. */
   readonly onProblem: (error: unknown) => void;
+  /** How long a question waits for the settlement. */
+  readonly waitMs?: number;
 }
 
 /** Asks for the settled head until all markets have their history; less and less often, at last every five seconds. */
@@ -45,6 +47,9 @@ export class HistoryLoader {
   #turn = new AbortController();
   #loading: Promise<unknown> = Promise.resolve();
   #settled: EventPlace | undefined;
+  /** However many wait for it, it is asked for once at a time. */
+  #askedHead: Promise<EventPlace> | undefined;
+  readonly #asked = new Map<MarketState, Promise<boolean>>();
 
   constructor(options: HistoryLoaderOptions) {
     this.#options = options;
@@ -67,12 +72,12 @@ export class HistoryLoader {
   /** Waits a little for the settlement to come as far. @returns whether it has */
   async reaches(place: EventPlace): Promise<boolean> {
     const { signal } = this.#turn;
+    const longestMs = this.#options.waitMs ?? historyWaitMs;
     let waitMs: number = historyPollMs.first;
     for (let waitedMs = 0; ; waitedMs += waitMs, waitMs *= 2) {
-      if (this.#settled === undefined || isBefore(this.#settled, place))
-        this.#settled = await this.#options.history.head();
-      if (!isBefore(this.#settled, place)) return true;
-      if (waitedMs + waitMs > historyWaitMs || signal.aborted) return false;
+      if (this.#settled !== undefined && !isBefore(this.#settled, place)) return true;
+      if (!isBefore(await this.#head(), place)) return true;
+      if (waitedMs + waitMs > longestMs || signal.aborted) return false;
       await pause(waitMs, signal);
     }
   }
@@ -98,17 +103,33 @@ export class HistoryLoader {
 
   /** @returns whether all are loaded */
   async #loadAll(signal: AbortSignal): Promise<boolean> {
-    const { history, markets } = this.#options;
+    const { markets } = this.#options;
     const missing = markets.filter(({ series }) => !series.isLoaded);
     if (missing.length === 0) return true;
-    const settled = await history.head();
-    this.#settled = settled;
+    const settled = await this.#head();
     for (const market of missing)
       if (!isBefore(settled, market.series.after) && !signal.aborted) await this.#load(market, signal);
     return signal.aborted || markets.every(({ series }) => series.isLoaded);
   }
 
+  async #head(): Promise<EventPlace> {
+    this.#askedHead ??= this.#options.history.head().finally(() => {
+      this.#askedHead = undefined;
+    });
+    this.#settled = await this.#askedHead;
+    return this.#settled;
+  }
+
   async #load(market: MarketState, signal: AbortSignal): Promise<boolean> {
+    const asked =
+      this.#asked.get(market) ??
+      this.#read(market, signal).finally(() => {
+        this.#asked.delete(market);
+      });
+    this.#asked.set(market, asked);
+    return await asked;
+  }
+  async #read(market: MarketState, signal: AbortSignal): Promise<boolean> {
     const { history, nowMs, onLoaded } = this.#options;
     const { series, scale } = market;
     if (series.isLoaded) return true;
