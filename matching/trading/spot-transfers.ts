@@ -32,8 +32,8 @@ import {
 
 const fail = errorsOf({ ...tradingErrors, ...ledgerErrors });
 
-/** Between two looks at whether it has ended; 3 s in all, then the caller is told that it is on its way. */
-const lookDelaysMs = [0, 15, 30, 60, 120, 200, ...Array.from({ length: 10 }, () => 250)];
+/** Before each look at whether it has ended; 3 s in all, then the caller is told that it is on its way. */
+const usualLooksMs = [0, 15, 30, 60, 120, 200, ...Array.from({ length: 10 }, () => 250)];
 /** A round looks at so many that nobody waits for; each costs a handful of queries. */
 const rowsPerRound = 100;
 /** The one who asked for a younger one looks after it. */
@@ -47,13 +47,15 @@ export interface SpotContext {
   readonly commands: EngineCommands;
   readonly accounts: TradingAccounts;
   readonly clock: Clock;
+  /** Before each look at whether it has ended; otherwise 3 s in all. */
+  readonly looksMs?: Looks;
 }
 export interface SpotOperations extends Pick<TradingOperations, 'moveSpot' | 'spotTransfer'> {
   /** Looks at what is pending although nobody waits for it: a part of all, the next time the next part. */
   resume(): Promise<void>;
 }
 
-/** How often and when it is looked at; once for a round. */
+/** Milliseconds before each. */
 type Looks = readonly number[];
 const oneLook: Looks = [0];
 
@@ -73,12 +75,9 @@ class SpotTransfers implements SpotOperations {
     engineAmount(this.#context.engine.assets, moved);
     const row =
       transfer.direction === 'to-spot' ? await this.#bring(transfer, moved) : await this.#take(transfer);
-    if (row !== undefined) return await this.#finish(row, { isNew: true, looks: lookDelaysMs });
-    const { pool, engine } = this.#context;
-    return await this.#finish(await sameSpotRow(pool, engine, transfer), {
-      isNew: false,
-      looks: lookDelaysMs,
-    });
+    const { pool, engine, looksMs: looks = usualLooksMs } = this.#context;
+    if (row !== undefined) return await this.#finish(row, { isNew: true, looks });
+    return await this.#finish(await sameSpotRow(pool, engine, transfer), { isNew: false, looks });
   }
 
   async spotTransfer(id: Id<'spt'>): Promise<SpotTransferView> {

@@ -1,0 +1,226 @@
+/** A transfer between main and spot whose process fails at any step, and which is asked for again. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { uuidOf } from '#core/ids';
+import { openPool, type Pool } from '#infra/db';
+import { createLedger } from '#ledger';
+import type { SpotTransfer } from '../../../matching/trading/contract.ts';
+import { createOrders } from '../../../matching/trading/orders.ts';
+import { databaseForThisFile } from '../../support/database.ts';
+import { alice, bob, deskConfig, type LinkFault, order } from './desk.ts';
+import { oneLook, openSpotDesk, type SpotDesk, transfer } from './spot-desk.ts';
+
+let pool: Pool;
+let desk: SpotDesk;
+beforeAll(async () => {
+  pool = openPool({ connectionString: await databaseForThisFile(), applicationName: 'test-spot-faults' });
+  // The engine forgets a client id soon.
+  desk = await openSpotDesk(pool, 'faults', deskConfig({ clientIdsKept }));
+});
+afterAll(async () => {
+  await desk.settler.stop();
+  await pool.end();
+});
+
+const clientIdsKept = 8;
+
+class Fault extends Error {}
+type Query = (...values: unknown[]) => Promise<unknown>;
+
+/** The n-th statement fails: before it reaches the server, or after it was done there. */
+function failing(
+  real: Pool,
+  at: number,
+  when: 'before' | 'after',
+): { readonly pool: Pool; readonly hit: () => boolean } {
+  let count = 0;
+  const faulty =
+    (query: Query): Query =>
+    async (...values) => {
+      const isDue = ++count === at;
+      if (isDue && when === 'before') throw new Fault('not sent');
+      const answer = await query(...values);
+      if (isDue) throw new Fault('answer lost');
+      return answer;
+    };
+  const wrapped = <T extends object>(target: T, changes: Record<string, unknown>): T =>
+    new Proxy(target, {
+      get: (of, name) => {
+        const value: unknown =
+          typeof name === 'string' && name in changes ? changes[name] : Reflect.get(of, name);
+        return typeof value === 'function' ? (value.bind(of) as unknown) : value;
+      },
+    });
+  const failingPool = wrapped(real, {
+    query: faulty(real.query.bind(real) as Query),
+    connect: async () => {
+      const client = await real.connect();
+      return wrapped(client, { query: faulty(client.query.bind(client) as Query) });
+    },
+  });
+  return { pool: failingPool, hit: () => count >= at };
+}
+
+/** As a process that starts again: nothing is known but what is stored. Until it has ended. */
+async function finish(asked: SpotTransfer): Promise<string> {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const { state } = await desk.operations({ looksMs: oneLook }).moveSpot(asked);
+    await desk.turn();
+    if (state !== 'pending') return state;
+  }
+  throw new Error(`${asked.id} does not end`);
+}
+
+test('whichever statement fails, before or after it was done, it is moved once', async () => {
+  for (const direction of ['to-spot', 'to-main'] as const)
+    for (const when of ['before', 'after'] as const) {
+      const statements = await failEach(direction, when);
+      expect(statements).toBeGreaterThan(5);
+    }
+});
+
+/** @returns how many statements an attempt has */
+async function failEach(direction: SpotTransfer['direction'], when: 'before' | 'after'): Promise<number> {
+  for (let at = 1; at < 100; at++) {
+    const before = await desk.balancesOf(bob);
+    const asked = transfer({ accountId: bob, direction, units: '1000' });
+    const faulty = failing(pool, at, when);
+    const ledger = createLedger({ pool: faulty.pool });
+    const attempt = desk.operations({ pool: faulty.pool, ledger, looksMs: [0, 5, 5] }).moveSpot(asked);
+    const outcome = attempt.catch((error: unknown) => error);
+    await desk.turn();
+    const isFault = (await outcome) instanceof Fault;
+    expect(isFault).toBe(faulty.hit());
+    expect(await finish(asked)).toBe('done');
+    const moved = direction === 'to-spot' ? 1_000n : -1_000n;
+    expect(await desk.balancesOf(bob)).toEqual([before[0] - moved, before[1] + moved]);
+    await desk.expectEqual();
+    if (!isFault) return at;
+  }
+  throw new Error('an attempt has no such number of statements');
+}
+
+const debitsOf = (account: number): number =>
+  desk.exchange.sequencer.journal.filter((command) => command.kind === 'debit' && command.account === account)
+    .length;
+
+test.each(['down', 'busy', 'lost-before', 'lost-after'] as const)(
+  'a link that is %s at the debit: pending, and done by the next attempt',
+  async (fault) => {
+    const before = await desk.balancesOf(alice);
+    const asked = transfer({ direction: 'to-main' });
+    desk.link.fault = fault;
+    const spot = desk.operations({ looksMs: oneLook });
+    expect(await spot.moveSpot(asked)).toEqual({ ...asked, state: 'pending' });
+    expect(await finish(asked)).toBe('done');
+    expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+    await desk.expectEqual();
+  },
+);
+
+test('a debit that the engine may have forgotten is not sent again before it is looked for among what is booked', async () => {
+  const before = await desk.balancesOf(alice);
+  const asked = transfer({ direction: 'to-main' });
+  const orders = createOrders(desk);
+  // Nothing is settled: the settler is not told of what the engine does.
+  const { publish } = desk.link;
+  desk.link.publish = () => undefined;
+  desk.link.fault = 'lost-after';
+  await desk.operations({ looksMs: oneLook }).moveSpot(asked);
+  const debits = debitsOf(1);
+  for (let at = 0; at < 2 * clientIdsKept; at++)
+    await orders.place(order({ price: '4000', size: '0.001', clientOrderId: `${7_000 + at}` }));
+  await orders.cancelAll({ accountId: alice });
+  for (let at = 0; at < 3; at++)
+    expect(await desk.operations({ looksMs: oneLook }).moveSpot(asked)).toEqual({
+      ...asked,
+      state: 'pending',
+    });
+  expect(debitsOf(1)).toBe(debits);
+  desk.link.publish = publish;
+  expect(await finish(asked)).toBe('done');
+  expect(debitsOf(1)).toBe(debits);
+  expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+  await desk.expectEqual();
+});
+
+test('what nobody asks for again is finished all the same, oldest first', async () => {
+  const asked: SpotTransfer[] = [];
+  for (const direction of ['to-main', 'to-spot', 'to-main'] as const) {
+    const one = transfer({ direction });
+    asked.push(one);
+    desk.link.fault = direction === 'to-main' ? 'lost-before' : undefined;
+    await desk.operations({ looksMs: oneLook }).moveSpot(one);
+    desk.nowMs++;
+  }
+  desk.link.fault = undefined;
+  const states = async () => {
+    const { rows } = await pool.query<{ state: string }>(
+      'SELECT state FROM matching.spot_transfer WHERE id = ANY ($1) ORDER BY at_ms',
+      [asked.map(({ id }) => uuidOf(id))],
+    );
+    return rows.map(({ state }) => state);
+  };
+  const spot = desk.operations();
+  await desk.turn();
+  await spot.resume();
+  // They are young: who asked for them may still be waiting.
+  expect(await states()).toEqual(['pending', 'pending', 'pending']);
+  desk.nowMs += 10_000;
+  await spot.resume();
+  expect(await states()).toEqual(['pending', 'done', 'pending']);
+  await desk.turn();
+  await spot.resume();
+  expect(await states()).toEqual(['done', 'done', 'done']);
+  await desk.expectEqual();
+});
+
+interface Step {
+  readonly direction: SpotTransfer['direction'];
+  readonly units: number;
+  readonly link: LinkFault | undefined;
+  readonly statement: number;
+  readonly when: 'before' | 'after';
+  /** Whether another process asks for the same at the same time. */
+  readonly twice: boolean;
+  readonly settles: boolean;
+}
+const anyStep: fc.Arbitrary<Step> = fc.record({
+  direction: fc.constantFrom('to-spot', 'to-main'),
+  units: fc.integer({ min: 1, max: 2_000_000 }),
+  link: fc.option(fc.constantFrom('down', 'busy', 'lost-before', 'lost-after'), { nil: undefined }),
+  statement: fc.integer({ min: 1, max: 30 }),
+  when: fc.constantFrom('before', 'after'),
+  twice: fc.boolean(),
+  settles: fc.boolean(),
+});
+
+test('any faults, in any order, of several processes at once: each transfer is moved once or not at all', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyStep, { minLength: 1, maxLength: 6 }), async (steps) => {
+      let [main, spot] = await desk.balancesOf(bob);
+      for (const { direction, units, link, statement, when, twice, settles } of steps) {
+        const asked = transfer({ accountId: bob, direction, units: units.toString() });
+        const faulty = failing(pool, statement, when);
+        desk.link.fault = link;
+        const attempts = [
+          desk.operations({
+            pool: faulty.pool,
+            ledger: createLedger({ pool: faulty.pool }),
+            looksMs: oneLook,
+          }),
+          ...(twice ? [desk.operations({ looksMs: oneLook })] : []),
+        ].map(async (each) => await each.moveSpot(asked));
+        await Promise.allSettled(attempts);
+        desk.link.fault = undefined;
+        if (settles) await desk.turn();
+        expect(await finish(asked)).toBe('done');
+        const moved = direction === 'to-spot' ? BigInt(units) : -BigInt(units);
+        [main, spot] = [main - moved, spot + moved];
+        expect(await desk.balancesOf(bob)).toEqual([main, spot]);
+      }
+      await desk.expectEqual();
+    }),
+    { numRuns: 25 },
+  );
+});
