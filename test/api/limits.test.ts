@@ -120,6 +120,26 @@ test('open routes are limited by address too, but for /health', async () => {
   }
 });
 
+test('behind a proxy that is trusted each address counts for itself; a stranger names no address of its own', async () => {
+  for (const trustedProxies of [['127.0.0.1'], []]) {
+    const own = await openGateway({ databaseUrl, trustedProxies });
+    try {
+      let number = 0;
+      const from = async (address: string) =>
+        await send(own.port, { method: 'GET', url: '/nothing' }, { 'x-forwarded-for': address });
+      await untilRefused(50, async () => await from('203.0.113.1'));
+      const others = async () => await from(`198.51.100.${(number++ % 200) + 1}`);
+      const answers =
+        trustedProxies.length > 0
+          ? await Promise.all(Array.from({ length: 200 }, others))
+          : await untilRefused(50, others);
+      expect(answers.some(({ status }) => status === 429)).toBe(trustedProxies.length === 0);
+    } finally {
+      await own.close();
+    }
+  }
+});
+
 test('a key that signs far more than it may fills no more than its own part of what is remembered', async () => {
   const greedy = await gateway.holder({ accounts: [account], rateTier: 'standard' });
   const start = nextMs() + 2_000;

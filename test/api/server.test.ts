@@ -90,6 +90,25 @@ test('a stranger learns nothing: neither a bad body nor an unknown route is look
   }
 });
 
+test('a token is looked at once for each request', async () => {
+  let looked = 0;
+  const counting: typeof authenticate = (request) => {
+    looked += 1;
+    return authenticate(request);
+  };
+  app = await buildServer({
+    operations: {
+      withdrawal: async () => await Promise.resolve(view),
+    } as unknown as ServerOptions['operations'],
+    ...withoutTrading(counting),
+    assets: [],
+    probes: {},
+  });
+  for (const url of [`/v1/withdrawals/${withdrawalId}`, '/v1/assets'])
+    expect((await app.inject({ url, headers: as('trading') })).statusCode).toBe(200);
+  expect(looked).toBe(2);
+});
+
 test('an error says what to do', async () => {
   const server = await serve({});
   const answer = await server.inject({ url: `/v1/withdrawals/${withdrawalId}` });

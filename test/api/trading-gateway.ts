@@ -41,6 +41,7 @@ export async function openGateway(options: {
   readonly trading?: TradingOperations;
   readonly operations?: ServerOptions['operations'];
   readonly probes?: ServerOptions['probes'];
+  readonly trustedProxies?: readonly string[];
 }): Promise<Gateway> {
   const pool = openPool({ connectionString: options.databaseUrl, applicationName: 'test' });
   const keys = createApiKeys({ pool });
@@ -66,6 +67,7 @@ export async function openGateway(options: {
       { asset: 'ledger:usd', chain: null, decimals: 2 },
     ],
     probes: options.probes ?? {},
+    trustedProxies: options.trustedProxies ?? [],
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
