@@ -363,28 +363,35 @@ export const initialLanes: readonly number[] = [0x5374726f, 0x6e67726f, 0x6f6d2f
 const mixes = { a: 0xcc9e2d51, b: 0x1b873593, c: 0xab0e9789, d: 0x38b34ae5 } as const;
 const eventWords = eventBytes / 4;
 
-/** Mixes the event in slot `at` into the lanes. */
-export function mixEvent(lanes: Int32Array, int32: Int32Array, at: number): void {
+/** Mixes the events in slots `from` to `to - 1` into the lanes. */
+export function mixEvents(lanes: Int32Array, int32: Int32Array, from: number, to: number): void {
   let a = lanes[0] as number;
   let b = lanes[1] as number;
   let c = lanes[2] as number;
   let d = lanes[3] as number;
-  const end = (at + 1) * eventWords;
-  for (let i = at * eventWords; i < end; i += 4) {
-    a = Math.imul(a ^ (int32[i] as number), mixes.a);
-    b = Math.imul(b ^ (int32[i + 1] as number), mixes.b);
-    c = Math.imul(c ^ (int32[i + 2] as number), mixes.c);
-    d = Math.imul(d ^ (int32[i + 3] as number), mixes.d);
-    a = (a << 15) | (a >>> 17);
-    b = (b << 16) | (b >>> 16);
-    c = (c << 17) | (c >>> 15);
-    d = (d << 18) | (d >>> 14);
+  for (let at = from; at < to; at++) {
+    const end = (at + 1) * eventWords;
+    for (let i = at * eventWords; i < end; i += 4) {
+      a = Math.imul(a ^ (int32[i] as number), mixes.a);
+      b = Math.imul(b ^ (int32[i + 1] as number), mixes.b);
+      c = Math.imul(c ^ (int32[i + 2] as number), mixes.c);
+      d = Math.imul(d ^ (int32[i + 3] as number), mixes.d);
+      a = (a << 15) | (a >>> 17);
+      b = (b << 16) | (b >>> 16);
+      c = (c << 17) | (c >>> 15);
+      d = (d << 18) | (d >>> 14);
+    }
+    // Lanes meet once per event: a word changes two of them at once, and all after two more events.
+    const first = a;
+    a = (a + b) | 0;
+    b = (b + c) | 0;
+    c = (c + d) | 0;
+    d ^= first;
   }
-  // Lanes meet once per event: a word changes two of them at once, and all after two more events.
-  lanes[0] = a + b;
-  lanes[1] = b + c;
-  lanes[2] = c + d;
-  lanes[3] = d ^ a;
+  lanes[0] = a;
+  lanes[1] = b;
+  lanes[2] = c;
+  lanes[3] = d;
 }
 export const hashText = (lanes: Int32Array): string =>
   [...lanes].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');

@@ -18,8 +18,7 @@ export function openAccount(core: Core, slots: CommandSlots, at: number): void {
   else if (account >= core.config.accountsMax) core.reject(-1, account, reasonNumber.capacity);
   else {
     core.accounts++;
-    core.events.start(eventNumber['account-opened'], -1, account, 0, 0);
-    core.events.end();
+    core.events.add(eventNumber['account-opened'], -1, account, 0, 0);
   }
 }
 
@@ -33,11 +32,10 @@ function tellBalance(
   clientOrderId: bigint,
 ): void {
   const { events } = core;
-  const at = events.start(kind, asset, account, 0, 0);
-  events.slots.float64[at * 12 + eventFloat64.order] = position;
+  const at = events.add(kind, asset, account, 0, 0);
+  events.float64[at * 12 + eventFloat64.order] = position;
   events.slots.bigInt64[at * 12 + eventFloat64.maker] = clientOrderId;
   events.slots.bigInt64[at * 12 + eventFloat64.lots] = units;
-  events.end();
 }
 
 export function credit(core: Core, slots: CommandSlots, at: number): void {
@@ -93,8 +91,7 @@ export function setAccount(core: Core, slots: CommandSlots, at: number): void {
   else {
     core.blocked[account] = isBlocked ? 1 : 0;
     core.feeTier[account] = tier;
-    core.events.start(eventNumber['account-set'], -1, account, tier, isBlocked ? flagged('blocked') : 0);
-    core.events.end();
+    core.events.add(eventNumber['account-set'], -1, account, tier, isBlocked ? flagged('blocked') : 0);
   }
 }
 
@@ -114,8 +111,7 @@ export function setMarket(core: Core, slots: CommandSlots, at: number): Market |
   // Orders that cross are there only after an auction, also when a halt came between.
   if (state === stateNumber.open || state === stateNumber.closed) uncross(core, market);
   market.state = state;
-  core.events.start(eventNumber['market-set'], index, -1, 0, state << detailBits.reason);
-  core.events.end();
+  core.events.add(eventNumber['market-set'], index, -1, 0, state << detailBits.reason);
   return market;
 }
 
@@ -130,8 +126,7 @@ export function setBand(core: Core, slots: CommandSlots, at: number): void {
   else {
     market.bandLow = low;
     market.bandHigh = high;
-    const slot = core.events.start(eventNumber['band-set'], index, -1, low, 0);
-    core.events.slots.int32[slot * 24 + eventInt32.high] = high;
-    core.events.end();
+    const slot = core.events.add(eventNumber['band-set'], index, -1, low, 0);
+    core.events.int32[slot * 24 + eventInt32.high] = high;
   }
 }

@@ -1,13 +1,9 @@
 /** The end of a call auction: one price at which the most can be traded, and the trades at it. */
 import { type Core, doneNumber, type Market } from './core.ts';
 import type { Ladder } from './ladder.ts';
-import { tellTrade } from './match.ts';
 import { none, orderFloat, orderInt } from './orders.ts';
-import { type Party, settle } from './settle.ts';
-import { floatAt, intAt } from './words.ts';
-
-const buyer: Party = { account: 0, ppm: 0, fee: 0 };
-const seller: Party = { account: 0, ppm: 0, fee: 0 };
+import { exchange } from './settle.ts';
+import { intAt } from './words.ts';
 
 /** Ticks at which the same is bought and sold: between two prices with orders nothing changes, however wide the ladder. */
 interface Segment {
@@ -86,36 +82,23 @@ function uniformLevel(core: Core, market: Market): number | undefined {
   return nearest.reduce((best, level) => (Math.abs(level - wanted) < Math.abs(best - wanted) ? level : best));
 }
 
-function reduce({ orders }: Core, slot: number, lots: number): void {
-  const rest = orders.float(slot, orderFloat.rest) - lots;
-  const display = floatAt(orders.display, slot);
-  orders.setFloat(slot, orderFloat.rest, rest);
-  orders.setFloat(slot, orderFloat.filled, orders.float(slot, orderFloat.filled) + lots);
+/** What is left shows a new slice, or leaves if it is nothing. */
+function showRest(core: Core, market: Market, slot: number): void {
+  const { orders } = core;
+  const rest = orders.float(slot, orderFloat.rest);
+  const display = orders.displayOf(slot);
   orders.setFloat(slot, orderFloat.visible, display > 0 && display < rest ? display : rest);
-}
-
-function leaveIfEmpty(core: Core, market: Market, slot: number): void {
-  if (core.orders.float(slot, orderFloat.rest) > 0) return;
+  if (rest > 0) return;
   core.unlink(market, slot);
   core.forget(slot, true);
 }
 
 function trade(core: Core, market: Market, buySlot: number, sellSlot: number, price: number): void {
-  const { orders, feeTier } = core;
-  const { tickUnits, lotUnits, fees } = market.config;
+  const { orders } = core;
   const lots = Math.min(orders.float(buySlot, orderFloat.rest), orders.float(sellSlot, orderFloat.rest));
-  buyer.account = orders.int(buySlot, orderInt.account);
-  seller.account = orders.int(sellSlot, orderInt.account);
-  buyer.ppm = fees[feeTier[buyer.account] as number]?.makerPpm ?? 0;
-  seller.ppm = fees[feeTier[seller.account] as number]?.makerPpm ?? 0;
-  const held = orders.int(buySlot, orderInt.price) * lots * tickUnits;
-  settle(core, market, buyer, seller, price * lots * tickUnits, lots * lotUnits, held);
-  reduce(core, buySlot, lots);
-  reduce(core, sellSlot, lots);
-  market.lastPrice = price;
-  tellTrade(core, market, buySlot, sellSlot, price, lots, buyer.fee, seller.fee, true);
-  leaveIfEmpty(core, market, buySlot);
-  leaveIfEmpty(core, market, sellSlot);
+  exchange(core, market, buySlot, sellSlot, price, lots, true);
+  showRest(core, market, buySlot);
+  showRest(core, market, sellSlot);
 }
 
 /** Trades all that crosses at one price. Orders cancelled as self-trades may leave a cross behind: then once more. */

@@ -1,6 +1,6 @@
 /** All state of an engine, and what every part of it does to an order: hold, rest, leave. */
 import type { EngineConfig, MarketConfig } from '../config.ts';
-import { detailBits, eventFlags, eventFloat64 } from '../events.ts';
+import { detailBits, eventFlags } from '../events.ts';
 import {
   type DoneReason,
   doneReasons,
@@ -14,7 +14,7 @@ import { ClientIds } from './client-ids.ts';
 import { EventLog } from './event-log.ts';
 import { Ladder } from './ladder.ts';
 import { OrderIds } from './order-ids.ts';
-import { metaFlag, none, Orders, orderFloat, orderInt, sideOf, typeOf } from './orders.ts';
+import { metaFlag, metaShift, none, Orders, orderFloat, orderInt } from './orders.ts';
 import { floatAt, intAt } from './words.ts';
 
 type Numbers<T extends string> = Readonly<Record<T, number>>;
@@ -31,6 +31,17 @@ export const typeNumber = { limit: 0, market: 1, stop: 2, stopLimit: 3 } as cons
 export const house = 0;
 const rateWindowMs = 1_000;
 
+// Why these are named once more: see orders.ts.
+const noSlot = none;
+const sells = sell;
+const toHouse = house;
+const { price: priceWord, account: accountWord, meta: metaWord, accountNext, accountPrev } = orderInt;
+const { rest: restWord, visible: visibleWord } = orderFloat;
+const { resting, waiting, display, budget: budgetFlag, clientId: clientIdFlag } = metaFlag;
+const { market: marketShift } = metaShift;
+const { rested: restedKind, done: doneKind, rejected: rejectedKind } = eventNumber;
+const { reason: reasonShift } = detailBits;
+
 export class Market {
   readonly bids: Ladder;
   readonly asks: Ladder;
@@ -46,6 +57,15 @@ export class Market {
   readonly ticks: number;
   readonly index: number;
   readonly config: MarketConfig;
+  /** Of the configuration, what every order needs. */
+  readonly minPrice: number;
+  readonly base: number;
+  readonly quote: number;
+  readonly lotUnits: number;
+  readonly tickUnits: number;
+  /** By fee tier. */
+  readonly makerPpm: Int32Array;
+  readonly takerPpm: Int32Array;
 
   constructor(index: number, config: MarketConfig) {
     this.index = index;
@@ -56,19 +76,26 @@ export class Market {
     this.state = stateNumber[config.state];
     this.bandLow = config.minPrice;
     this.bandHigh = config.maxPrice;
+    this.minPrice = config.minPrice;
+    this.base = config.base;
+    this.quote = config.quote;
+    this.lotUnits = config.lotUnits;
+    this.tickUnits = config.tickUnits;
+    this.makerPpm = Int32Array.from(config.fees, ({ makerPpm }) => makerPpm);
+    this.takerPpm = Int32Array.from(config.fees, ({ takerPpm }) => takerPpm);
   }
 
   /** Where orders of the side rest. */
   own(side: number): Ladder {
-    return side === buy ? this.bids : this.asks;
+    return side === sells ? this.asks : this.bids;
   }
 
   opposite(side: number): Ladder {
-    return side === buy ? this.asks : this.bids;
+    return side === sells ? this.bids : this.asks;
   }
 
   stopsOf(side: number): Ladder {
-    if (side === buy) {
+    if (side !== sells) {
       this.buyStops ??= new Ladder(this.ticks, false);
       return this.buyStops;
     }
@@ -101,9 +128,13 @@ export class Core {
   readonly totals: BigInt64Array;
 
   readonly config: EngineConfig;
+  readonly openOrdersMax: number;
+  readonly ordersPerSecond: number;
 
   constructor(config: EngineConfig) {
     this.config = config;
+    this.openOrdersMax = config.limits.openOrders;
+    this.ordersPerSecond = config.limits.ordersPerSecond;
     const { accountsMax, assets, ordersMax } = config;
     this.orders = new Orders(ordersMax);
     this.ids = new OrderIds(this.orders);
@@ -121,12 +152,12 @@ export class Core {
   }
 
   isTrader(account: number): boolean {
-    return account > house && account < this.accounts;
+    return account > toHouse && account < this.accounts;
   }
 
   /** Counts an order command against the account's rate, also one that is refused. @returns false when there were too many */
   withinRate(account: number): boolean {
-    const { ordersPerSecond } = this.config.limits;
+    const { ordersPerSecond } = this;
     if (ordersPerSecond === 0) return true;
     if (this.timeMs >= floatAt(this.windowEndMs, account)) {
       this.windowEndMs[account] = this.timeMs + rateWindowMs;
@@ -138,138 +169,133 @@ export class Core {
   }
 
   reject(market: number, account: number, reason: number): void {
-    this.events.start(eventNumber.rejected, market, account, 0, reason << detailBits.reason);
-    this.events.end();
+    this.events.add(rejectedKind, market, account, 0, reason << reasonShift);
   }
 
   // -------------------------------------------------------------- holds
 
-  isBudget(slot: number): boolean {
-    const meta = this.orders.int(slot, orderInt.meta);
-    const type = typeOf(meta);
-    return sideOf(meta) === buy && (type === typeNumber.market || type === typeNumber.stop);
-  }
-
   /** Units held for `lots` of an order that has no budget. */
   heldFor(market: Market, slot: number, lots: number): number {
-    const { orders } = this;
-    if (sideOf(orders.int(slot, orderInt.meta)) === sell) return lots * market.config.lotUnits;
-    return orders.int(slot, orderInt.price) * lots * market.config.tickUnits;
+    const { int32 } = this.orders;
+    if (((int32[slot * 16 + metaWord] as number) & 1) === sells) return lots * market.lotUnits;
+    return (int32[slot * 16 + priceWord] as number) * lots * market.tickUnits;
   }
 
   /** What the order still holds goes back. */
   releaseRest(market: Market, slot: number): void {
-    const { orders } = this;
-    const side = sideOf(orders.int(slot, orderInt.meta));
-    const asset = side === buy ? market.config.quote : market.config.base;
+    const { int32, float64, budget } = this.orders;
+    const meta = int32[slot * 16 + metaWord] as number;
+    const rest = float64[slot * 8 + restWord] as number;
     let units: number;
-    if (this.isBudget(slot)) {
-      units = floatAt(orders.budget, slot);
-      orders.budget[slot] = 0;
-    } else units = this.heldFor(market, slot, orders.float(slot, orderFloat.rest));
-    if (units > 0) this.balances.release(orders.int(slot, orderInt.account), asset, units);
+    if ((meta & 1) === sells) units = rest * market.lotUnits;
+    else if ((meta & budgetFlag) === 0)
+      units = (int32[slot * 16 + priceWord] as number) * rest * market.tickUnits;
+    else {
+      units = budget[slot] as number;
+      budget[slot] = 0;
+    }
+    if (units === 0) return;
+    const asset = (meta & 1) === sells ? market.base : market.quote;
+    this.balances.release(int32[slot * 16 + accountWord] as number, asset, units);
   }
 
   // -------------------------------------------------------------- coming and going
 
   /** Into the registers of open orders; once, when it first rests or waits. */
   register(slot: number): void {
-    const { orders, lastOrder } = this;
-    const account = orders.int(slot, orderInt.account);
-    const last = intAt(lastOrder, account);
-    orders.setInt(slot, orderInt.accountPrev, last);
-    orders.setInt(slot, orderInt.accountNext, none);
-    if (last === none) this.firstOrder[account] = slot;
-    else orders.setInt(last, orderInt.accountNext, slot);
+    const { lastOrder } = this;
+    const { int32 } = this.orders;
+    const account = int32[slot * 16 + accountWord] as number;
+    const last = lastOrder[account] as number;
+    int32[slot * 16 + accountPrev] = last;
+    int32[slot * 16 + accountNext] = noSlot;
+    if (last === noSlot) this.firstOrder[account] = slot;
+    else int32[last * 16 + accountNext] = slot;
     lastOrder[account] = slot;
-    this.openOrders[account] = intAt(this.openOrders, account) + 1;
+    this.openOrders[account] = (this.openOrders[account] as number) + 1;
     this.ids.add(slot);
   }
 
   /** Out of the registers, and the slot is free. The order is in no ladder any more. */
   forget(slot: number, isRegistered: boolean): void {
-    const { orders } = this;
-    const account = orders.int(slot, orderInt.account);
-    if (isRegistered) {
-      const next = orders.int(slot, orderInt.accountNext);
-      const prev = orders.int(slot, orderInt.accountPrev);
-      if (next === none) this.lastOrder[account] = prev;
-      else orders.setInt(next, orderInt.accountPrev, prev);
-      if (prev === none) this.firstOrder[account] = next;
-      else orders.setInt(prev, orderInt.accountNext, next);
-      this.openOrders[account] = intAt(this.openOrders, account) - 1;
-      this.ids.remove(slot);
-    }
+    if (isRegistered) this.#unregister(slot);
     // Most have none; the flag spares them a look at memory that nothing else here needs.
-    if ((orders.int(slot, orderInt.meta) & metaFlag.clientId) !== 0) {
-      const low = intAt(orders.clientId, slot * 2);
-      const high = intAt(orders.clientId, slot * 2 + 1);
-      this.clientIds.close(ClientIds.keyOf(account, low, high));
-    }
-    orders.give(slot);
+    if (((this.orders.int32[slot * 16 + metaWord] as number) & clientIdFlag) !== 0) this.#closeClientId(slot);
+    this.orders.give(slot);
+  }
+
+  #unregister(slot: number): void {
+    const { int32 } = this.orders;
+    const account = int32[slot * 16 + accountWord] as number;
+    const next = int32[slot * 16 + accountNext] as number;
+    const prev = int32[slot * 16 + accountPrev] as number;
+    if (next === noSlot) this.lastOrder[account] = prev;
+    else int32[next * 16 + accountPrev] = prev;
+    if (prev === noSlot) this.firstOrder[account] = next;
+    else int32[prev * 16 + accountNext] = next;
+    this.openOrders[account] = (this.openOrders[account] as number) - 1;
+    this.ids.remove(slot);
+  }
+
+  #closeClientId(slot: number): void {
+    const { orders } = this;
+    const low = intAt(orders.clientId, slot * 2);
+    const high = intAt(orders.clientId, slot * 2 + 1);
+    this.clientIds.close(ClientIds.keyOf(orders.int(slot, accountWord), low, high));
   }
 
   /** Out of the ladder it rests or waits in; still registered. */
   unlink(market: Market, slot: number): void {
     const { orders } = this;
-    const meta = orders.int(slot, orderInt.meta);
-    const { minPrice } = market.config;
-    if ((meta & metaFlag.resting) !== 0) {
-      const level = orders.int(slot, orderInt.price) - minPrice;
-      market.own(sideOf(meta)).remove(orders, slot, level);
+    const meta = orders.int32[slot * 16 + metaWord] as number;
+    if ((meta & resting) !== 0) {
+      const level = (orders.int32[slot * 16 + priceWord] as number) - market.minPrice;
+      market.own(meta & 1).remove(orders, slot, level);
     } else {
-      market.stopsOf(sideOf(meta)).remove(orders, slot, intAt(orders.trigger, slot) - minPrice);
+      market.stopsOf(meta & 1).remove(orders, slot, intAt(orders.trigger, slot) - market.minPrice);
       market.stops--;
     }
-    orders.setInt(slot, orderInt.meta, meta & ~(metaFlag.resting | metaFlag.waiting));
+    orders.int32[slot * 16 + metaWord] = meta & ~(resting | waiting);
   }
 
   /** Into the book with what is left of it; registered if it is new. */
   rest(market: Market, slot: number, isRegistered: boolean): void {
     const { orders } = this;
-    const meta = orders.int(slot, orderInt.meta);
-    const rest = orders.float(slot, orderFloat.rest);
-    const display = floatAt(orders.display, slot);
-    orders.setFloat(slot, orderFloat.visible, display > 0 && display < rest ? display : rest);
-    orders.setInt(slot, orderInt.meta, meta | metaFlag.resting);
-    const level = orders.int(slot, orderInt.price) - market.config.minPrice;
-    market.own(sideOf(meta)).append(orders, slot, level);
+    const { int32, float64 } = orders;
+    const meta = int32[slot * 16 + metaWord] as number;
+    let visible = float64[slot * 8 + restWord] as number;
+    if ((meta & display) !== 0) visible = Math.min(visible, orders.display[slot] as number);
+    float64[slot * 8 + visibleWord] = visible;
+    int32[slot * 16 + metaWord] = meta | resting;
+    const price = int32[slot * 16 + priceWord] as number;
+    market.own(meta & 1).append(orders, slot, price - market.minPrice);
     if (!isRegistered) this.register(slot);
-    this.tellRested(market, slot);
+    this.events.addOfOrder(restedKind, orders, slot, price, 0, visible);
   }
 
-  tellRested(market: Market, slot: number): void {
-    const { orders, events } = this;
-    const at = this.startOrderEvent(eventNumber.rested, market, slot, orders.int(slot, orderInt.price), 0);
-    const { float64 } = events.slots;
-    float64[at * 12 + eventFloat64.lots] = orders.float(slot, orderFloat.rest);
-    float64[at * 12 + eventFloat64.feeTaker] = orders.float(slot, orderFloat.visible);
-    events.end();
+  /** The next slice of an iceberg is in the book. */
+  tellRested(slot: number): void {
+    const { orders } = this;
+    const visible = orders.float64[slot * 8 + visibleWord] as number;
+    this.events.addOfOrder(restedKind, orders, slot, orders.int(slot, priceWord), 0, visible);
   }
 
-  /** The order ends with `rest` lots unfilled. Hold, registers and ladder are the caller's. */
-  tellDone(market: Market, slot: number, reason: number): void {
-    const { orders, events } = this;
-    const at = this.startOrderEvent(eventNumber.done, market, slot, 0, reason);
-    events.slots.float64[at * 12 + eventFloat64.lots] = orders.float(slot, orderFloat.rest);
-    events.end();
+  /** The order ends with its rest unfilled. Hold, registers and ladder are the caller's. */
+  tellDone(slot: number, reason: number): void {
+    this.events.addOfOrder(doneKind, this.orders, slot, 0, reason << reasonShift, 0);
   }
 
   /** An order that rests or waits leaves: everything of it. */
   drop(market: Market, slot: number, reason: number): void {
     this.unlink(market, slot);
     this.releaseRest(market, slot);
-    this.tellDone(market, slot, reason);
+    this.tellDone(slot, reason);
     this.forget(slot, true);
   }
 
-  /** @param low what stands in the lowest 8 bits of the detail */
-  startOrderEvent(kind: number, market: Market, slot: number, price: number, low: number): number {
-    const { orders, events } = this;
-    const detail = (low << detailBits.reason) | (sideOf(orders.int(slot, orderInt.meta)) << detailBits.side);
-    const at = events.start(kind, market.index, orders.int(slot, orderInt.account), price, detail);
-    events.slots.float64[at * 12 + eventFloat64.order] = orders.float(slot, orderFloat.id);
-    return at;
+  /** Only orders that rest or wait have a market here, so it is there. */
+  marketOf(slot: number): Market {
+    return this.markets[(this.orders.int32[slot * 16 + metaWord] as number) >>> marketShift] as Market;
   }
 }
 

@@ -1,5 +1,6 @@
 /** The events since they were last drained, in one buffer that grows when it is full, and the rolling hash over all events ever written. */
 import {
+  detailBits,
   type EventSlots,
   eventBytes,
   eventFloat64,
@@ -7,71 +8,159 @@ import {
   eventSlots,
   hashText,
   initialLanes,
-  mixEvent,
+  mixEvents,
 } from '../events.ts';
+import { metaShift, type Orders, orderFloat, orderInt } from './orders.ts';
 
 /** More than a portion of commands usually causes. */
 const initialSlots = 1 << 14;
-const int = eventInt32;
-const float = eventFloat64;
+
+// Why these are named once more: see orders.ts.
+const { seq, order, maker, lots, feeTaker, feeMaker, restTaker, restMaker, timeMs } = eventFloat64;
+const { head, market, account, makerAccount, price, detail } = eventInt32;
+const { id: idWord, rest: restWord } = orderFloat;
+const { account: accountWord, meta: metaWord } = orderInt;
+const { market: marketShift } = metaShift;
+const { side: sideShift } = detailBits;
 
 export class EventLog {
   slots: EventSlots = eventSlots(new ArrayBuffer(initialSlots * eventBytes));
+  /** The words of the slots. */
+  float64 = this.slots.float64;
+  int32 = this.slots.int32;
   count = 0;
-  readonly lanes: Int32Array = Int32Array.from(initialLanes);
+  readonly #lanes: Int32Array = Int32Array.from(initialLanes);
+  /** How many of them the hash has: all, when somebody looks. */
+  #hashed = 0;
   #seq = 0;
   #index = 0;
   #capacity = initialSlots;
 
-  begin(seq: number): void {
-    this.#seq = seq;
+  begin(seqOfCommand: number): void {
+    this.#seq = seqOfCommand;
     this.#index = 0;
   }
 
-  /** Writes an event with what most kinds have; the caller sets what else it has, then calls {@link end}. @returns its slot */
-  start(kind: number, market: number, account: number, price: number, detail: number): number {
-    if (this.count === this.#capacity) this.#grow();
-    const { float64, int32 } = this.slots;
-    const f = this.count * 12;
-    const i = this.count * 24;
-    float64[f + float.seq] = this.#seq;
-    float64[f + float.order] = 0;
-    float64[f + float.maker] = 0;
-    float64[f + float.lots] = 0;
-    float64[f + float.feeTaker] = 0;
-    float64[f + float.feeMaker] = 0;
-    float64[f + float.restTaker] = 0;
-    float64[f + float.restMaker] = 0;
-    int32[i + int.head] = kind | (this.#index << 8);
-    int32[i + int.market] = market;
-    int32[i + int.account] = account;
-    int32[i + int.makerAccount] = -1;
-    int32[i + int.price] = price;
-    int32[i + int.detail] = detail;
-    int32[i + int.high] = 0;
-    int32[i + int.high + 1] = 0;
-    return this.count;
+  /** Writes an event that has nothing but this; what else it has is the caller's. @returns its slot */
+  add(kind: number, inMarket: number, ofAccount: number, atPrice: number, details: number): number {
+    const at = this.start(kind);
+    const { float64, int32 } = this;
+    const f = at * 12;
+    const i = at * 24;
+    float64[f + order] = 0;
+    float64[f + maker] = 0;
+    float64[f + lots] = 0;
+    float64[f + feeTaker] = 0;
+    float64[f + feeMaker] = 0;
+    float64[f + restTaker] = 0;
+    float64[f + restMaker] = 0;
+    float64[f + timeMs] = 0;
+    int32[i + market] = inMarket;
+    int32[i + account] = ofAccount;
+    int32[i + makerAccount] = -1;
+    int32[i + price] = atPrice;
+    int32[i + detail] = details;
+    return at;
   }
 
-  end(): void {
-    mixEvent(this.lanes, this.slots.int32, this.count);
-    this.count++;
+  /** The same of an order: with its id, account, market, side, rest, and `extra` (see events.ts). */
+  addOfOrder(
+    kind: number,
+    orders: Orders,
+    slot: number,
+    atPrice: number,
+    details: number,
+    extra: number,
+  ): number {
+    const at = this.start(kind);
+    const { float64, int32 } = this;
+    const meta = orders.int32[slot * 16 + metaWord] as number;
+    const f = at * 12;
+    const i = at * 24;
+    float64[f + order] = orders.float64[slot * 8 + idWord] as number;
+    float64[f + maker] = 0;
+    float64[f + lots] = orders.float64[slot * 8 + restWord] as number;
+    float64[f + feeTaker] = extra;
+    float64[f + feeMaker] = 0;
+    float64[f + restTaker] = 0;
+    float64[f + restMaker] = 0;
+    float64[f + timeMs] = 0;
+    int32[i + market] = meta >>> marketShift;
+    int32[i + account] = orders.int32[slot * 16 + accountWord] as number;
+    int32[i + makerAccount] = -1;
+    int32[i + price] = atPrice;
+    int32[i + detail] = details | ((meta & 1) << sideShift);
+    return at;
+  }
+
+  /** What two orders do to each other, their rests already reduced. Fees and time of a trade are the caller's. @returns its slot */
+  addOfPair(
+    kind: number,
+    orders: Orders,
+    taker: number,
+    makerSlot: number,
+    atPrice: number,
+    lotsMet: number,
+    details: number,
+  ): number {
+    const at = this.start(kind);
+    const { float64, int32 } = this;
+    const meta = orders.int32[taker * 16 + metaWord] as number;
+    const f = at * 12;
+    const i = at * 24;
+    float64[f + order] = orders.float64[taker * 8 + idWord] as number;
+    float64[f + maker] = orders.float64[makerSlot * 8 + idWord] as number;
+    float64[f + lots] = lotsMet;
+    float64[f + feeTaker] = 0;
+    float64[f + feeMaker] = 0;
+    float64[f + restTaker] = orders.float64[taker * 8 + restWord] as number;
+    float64[f + restMaker] = orders.float64[makerSlot * 8 + restWord] as number;
+    float64[f + timeMs] = 0;
+    int32[i + market] = meta >>> marketShift;
+    int32[i + account] = orders.int32[taker * 16 + accountWord] as number;
+    int32[i + makerAccount] = orders.int32[makerSlot * 16 + accountWord] as number;
+    int32[i + price] = atPrice;
+    int32[i + detail] = details | ((meta & 1) << sideShift);
+    return at;
+  }
+
+  /** Begins an event: command, index and kind. @returns its slot */
+  start(kind: number): number {
+    const at = this.count;
+    if (at === this.#capacity) this.#grow();
+    this.float64[at * 12 + seq] = this.#seq;
+    this.int32[at * 24 + head] = kind | (this.#index << 8);
     this.#index++;
+    this.count = at + 1;
+    return at;
+  }
+
+  /** Over all events so far. */
+  get lanes(): Int32Array {
+    mixEvents(this.#lanes, this.int32, this.#hashed, this.count);
+    this.#hashed = this.count;
+    return this.#lanes;
   }
 
   get hash(): string {
     return hashText(this.lanes);
   }
 
-  drained(): void {
+  /** The events there are. They are hashed first: from now on the visitor has them. */
+  drain(visit: (slots: EventSlots, count: number) => void): void {
+    mixEvents(this.#lanes, this.int32, this.#hashed, this.count);
+    this.#hashed = this.count;
+    visit(this.slots, this.count);
     this.count = 0;
+    this.#hashed = 0;
   }
 
   #grow(): void {
-    const { float64 } = this.slots;
     this.#capacity *= 2;
     const larger = eventSlots(new ArrayBuffer(this.#capacity * eventBytes));
-    larger.float64.set(float64);
+    larger.float64.set(this.float64);
     this.slots = larger;
+    this.float64 = larger.float64;
+    this.int32 = larger.int32;
   }
 }

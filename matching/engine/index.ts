@@ -27,7 +27,6 @@ import {
 } from './read.ts';
 import { readSnapshot, writeSnapshot } from './snapshot.ts';
 import { triggerStops } from './stops.ts';
-import { floatAt, intAt } from './words.ts';
 
 export type { AccountNow, BookLevel, MarketNow, OpenOrder, OrderQuestion } from './read.ts';
 
@@ -44,6 +43,10 @@ const kind = {
   setMarket: commandKinds.indexOf('set-market'),
   setBand: commandKinds.indexOf('set-band'),
 } as const;
+// Why these are named once more: see orders.ts.
+const { seq: seqWord, timeMs: timeWord } = commandFloat64;
+const { head: headWord } = commandInt32;
+const kindShift = headShift.kind;
 /** A portion of commands between two drains; its events fit the memory of a small machine (96 bytes each). */
 const undrainedEventsMax = 1 << 22;
 
@@ -83,8 +86,7 @@ export interface Engine {
 
 function apply(core: Core, commands: CommandSlots, at: number, kindOf: number): void {
   if (kindOf === kind.place) {
-    place(core, commands, at);
-    const market = core.markets[intAt(commands.int32, at * 16 + commandInt32.market)];
+    const market = place(core, commands, at);
     if (market !== undefined && market.stops > 0) triggerStops(core, market);
   } else if (kindOf === kind.cancel) cancel(core, commands, at);
   else if (kindOf === kind.amend) {
@@ -113,7 +115,7 @@ function engineOf(core: Core): Engine {
   const { events } = core;
   return {
     submit(commands, at) {
-      const seq = floatAt(commands.float64, at * 8 + commandFloat64.seq);
+      const seq = commands.float64[at * 8 + seqWord] as number;
       if (seq !== core.seq + 1)
         throw fail('MATCHING_SEQUENCE_GAP', `command ${seq} does not follow ${core.seq}`, {
           seq,
@@ -123,20 +125,14 @@ function engineOf(core: Core): Engine {
       if (before > undrainedEventsMax)
         throw fail('MATCHING_EVENTS_UNDRAINED', `${before} events wait to be drained`, { undrained: before });
       core.seq = seq;
-      const timeMs = floatAt(commands.float64, at * 8 + commandFloat64.timeMs);
+      const timeMs = commands.float64[at * 8 + timeWord] as number;
       if (timeMs > core.timeMs) core.timeMs = timeMs;
       events.begin(seq);
-      apply(
-        core,
-        commands,
-        at,
-        (intAt(commands.int32, at * 16 + commandInt32.head) >>> headShift.kind) & 0xf,
-      );
+      apply(core, commands, at, ((commands.int32[at * 16 + headWord] as number) >>> kindShift) & 0xf);
       return events.count - before;
     },
     drainEvents(visit) {
-      visit(events.slots, events.count);
-      events.drained();
+      events.drain(visit);
     },
     stateHash: () => events.hash,
     get seq() {

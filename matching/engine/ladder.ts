@@ -5,6 +5,10 @@
 import { none, type Orders, orderInt } from './orders.ts';
 import { intAt } from './words.ts';
 
+// Why these are named once more: see orders.ts.
+const noSlot = none;
+const { next: nextWord, prev: prevWord } = orderInt;
+
 /** 32^4 ticks are `ladderTicksMax`. */
 const depths = 4;
 const lowestBit = (word: number): number => 31 - Math.clz32(word & -word);
@@ -15,14 +19,14 @@ export class Ladder {
   readonly tail: Int32Array;
   readonly #bits: readonly Int32Array[];
   /** The level whose first order is matched first; -1: empty. */
-  best = none;
+  best = noSlot;
   readonly isDescending: boolean;
 
   /** @param isDescending whether higher ticks come first, as for buyers */
   constructor(ticks: number, isDescending: boolean) {
     this.isDescending = isDescending;
-    this.head = new Int32Array(ticks).fill(none);
-    this.tail = new Int32Array(ticks).fill(none);
+    this.head = new Int32Array(ticks).fill(noSlot);
+    this.tail = new Int32Array(ticks).fill(noSlot);
     let words = ticks;
     this.#bits = Array.from({ length: depths }, () => {
       words = Math.ceil(words / 32);
@@ -32,38 +36,39 @@ export class Ladder {
 
   append(orders: Orders, slot: number, level: number): void {
     const { int32 } = orders;
-    const last = intAt(this.tail, level);
-    int32[slot * 16 + orderInt.next] = none;
-    int32[slot * 16 + orderInt.prev] = last;
+    const last = this.tail[level] as number;
+    int32[slot * 16 + nextWord] = noSlot;
+    int32[slot * 16 + prevWord] = last;
     this.tail[level] = slot;
-    if (last !== none) {
-      int32[last * 16 + orderInt.next] = slot;
+    if (last !== noSlot) {
+      int32[last * 16 + nextWord] = slot;
       return;
     }
     this.head[level] = slot;
     this.#mark(level);
-    if (this.best === none || (this.isDescending ? level > this.best : level < this.best)) this.best = level;
+    if (this.best === noSlot || (this.isDescending ? level > this.best : level < this.best))
+      this.best = level;
   }
 
   remove(orders: Orders, slot: number, level: number): void {
     const { int32 } = orders;
-    const next = intAt(int32, slot * 16 + orderInt.next);
-    const prev = intAt(int32, slot * 16 + orderInt.prev);
-    if (next === none) this.tail[level] = prev;
-    else int32[next * 16 + orderInt.prev] = prev;
-    if (prev !== none) {
-      int32[prev * 16 + orderInt.next] = next;
+    const next = int32[slot * 16 + nextWord] as number;
+    const prev = int32[slot * 16 + prevWord] as number;
+    if (next === noSlot) this.tail[level] = prev;
+    else int32[next * 16 + prevWord] = prev;
+    if (prev !== noSlot) {
+      int32[prev * 16 + nextWord] = next;
       return;
     }
     this.head[level] = next;
-    if (next !== none) return;
+    if (next !== noSlot) return;
     this.#unmark(level);
     if (level === this.best) this.best = this.after(level);
   }
 
   /** To the end of its level's queue. */
   requeue(orders: Orders, slot: number, level: number): void {
-    if (intAt(this.tail, level) === slot) return;
+    if ((this.tail[level] as number) === slot) return;
     this.remove(orders, slot, level);
     this.append(orders, slot, level);
   }
@@ -77,7 +82,7 @@ export class Ladder {
     let at = level;
     for (const words of this.#bits) {
       const word = at >>> 5;
-      const before = intAt(words, word);
+      const before = words[word] as number;
       words[word] = before | (1 << (at & 31));
       if (before !== 0) return;
       at = word;
@@ -88,7 +93,7 @@ export class Ladder {
     let at = level;
     for (const words of this.#bits) {
       const word = at >>> 5;
-      const left = intAt(words, word) & ~(1 << (at & 31));
+      const left = (words[word] as number) & ~(1 << (at & 31));
       words[word] = left;
       if (left !== 0) return;
       at = word;
@@ -100,8 +105,8 @@ export class Ladder {
     for (let depth = 0; depth < depths; depth++) {
       const words = this.#bits[depth] as Int32Array;
       const word = at >>> 5;
-      if (word >= words.length) return none;
-      const masked = intAt(words, word) & (-1 << (at & 31));
+      if (word >= words.length) return noSlot;
+      const masked = (words[word] as number) & (-1 << (at & 31));
       if (masked !== 0) {
         let found = word * 32 + lowestBit(masked);
         for (let below = depth - 1; below >= 0; below--)
@@ -110,16 +115,16 @@ export class Ladder {
       }
       at = word + 1;
     }
-    return none;
+    return noSlot;
   }
 
   #down(from: number): number {
     let at = from;
     for (let depth = 0; depth < depths; depth++) {
-      if (at < 0) return none;
+      if (at < 0) return noSlot;
       const words = this.#bits[depth] as Int32Array;
       const word = at >>> 5;
-      const masked = intAt(words, word) & (-1 >>> (31 - (at & 31)));
+      const masked = (words[word] as number) & (-1 >>> (31 - (at & 31)));
       if (masked !== 0) {
         let found = word * 32 + highestBit(masked);
         for (let below = depth - 1; below >= 0; below--)
@@ -128,6 +133,6 @@ export class Ladder {
       }
       at = word - 1;
     }
-    return none;
+    return noSlot;
   }
 }

@@ -1,22 +1,28 @@
 /**
- * Order ids to slots: open addressing, without tombstones. Ids are sequence numbers, so their lowest bits spread them evenly
- * and neighbours in time are neighbours in memory.
+ * Order ids to slots: chains of the orders whose ids end in the same bits, linked through the orders themselves. Ids are sequence
+ * numbers, so most chains have one link, neighbours in time are neighbours in memory, and no other order is looked at on the way.
  */
-import { none, type Orders, orderFloat } from './orders.ts';
-import { intAt } from './words.ts';
+import { none, type Orders, orderFloat, orderInt } from './orders.ts';
+
+// Why these are named once more: see orders.ts.
+const noSlot = none;
+const { idNext: idNextWord } = orderInt;
+const { id: idWord } = orderFloat;
 
 export class OrderIds {
-  readonly #slots: Int32Array;
+  /** The first of each chain. */
+  readonly #heads: Int32Array;
   readonly #mask: number;
+  readonly #int32: Int32Array;
+  readonly #float64: Float64Array;
 
-  readonly orders: Orders;
-
-  constructor(orders: Orders) {
-    this.orders = orders;
-    // At most half full.
-    const size = 2 ** Math.ceil(Math.log2(orders.capacity * 2));
-    this.#slots = new Int32Array(size).fill(none);
+  constructor({ capacity, int32, float64 }: Orders) {
+    // At most half of them have a chain.
+    const size = 2 ** Math.ceil(Math.log2(capacity * 2));
+    this.#heads = new Int32Array(size).fill(noSlot);
     this.#mask = size - 1;
+    this.#int32 = int32;
+    this.#float64 = float64;
   }
 
   #home(id: number): number {
@@ -24,38 +30,34 @@ export class OrderIds {
     return (id >>> 0) & this.#mask;
   }
 
-  #idAt(slot: number): number {
-    return this.orders.float(slot, orderFloat.id);
-  }
-
   /** -1: no such order */
   find(id: number): number {
-    for (let at = this.#home(id); ; at = (at + 1) & this.#mask) {
-      const slot = intAt(this.#slots, at);
-      if (slot === none || this.#idAt(slot) === id) return slot;
-    }
+    let slot = this.#heads[this.#home(id)] as number;
+    while (slot !== noSlot && this.#float64[slot * 8 + idWord] !== id)
+      slot = this.#int32[slot * 16 + idNextWord] as number;
+    return slot;
   }
 
   add(slot: number): void {
-    let at = this.#home(this.#idAt(slot));
-    while (intAt(this.#slots, at) !== none) at = (at + 1) & this.#mask;
-    this.#slots[at] = slot;
+    const home = this.#home(this.#float64[slot * 8 + idWord] as number);
+    this.#int32[slot * 16 + idNextWord] = this.#heads[home] as number;
+    this.#heads[home] = slot;
   }
 
   remove(slot: number): void {
-    const slots = this.#slots;
-    let hole = this.#home(this.#idAt(slot));
-    while (intAt(slots, hole) !== slot) hole = (hole + 1) & this.#mask;
-    // Backward shift (Knuth, TAOCP 6.4, algorithm R): what would no longer be found moves into the hole.
-    for (let at = (hole + 1) & this.#mask; ; at = (at + 1) & this.#mask) {
-      const other = intAt(slots, at);
-      if (other === none) break;
-      const home = this.#home(this.#idAt(other));
-      if (((at - home) & this.#mask) >= ((at - hole) & this.#mask)) {
-        slots[hole] = other;
-        hole = at;
-      }
+    const int32 = this.#int32;
+    const home = this.#home(this.#float64[slot * 8 + idWord] as number);
+    const next = int32[slot * 16 + idNextWord] as number;
+    let at = this.#heads[home] as number;
+    if (at === slot) {
+      this.#heads[home] = next;
+      return;
     }
-    slots[hole] = none;
+    for (;;) {
+      const following = int32[at * 16 + idNextWord] as number;
+      if (following === slot) break;
+      at = following;
+    }
+    int32[at * 16 + idNextWord] = next;
   }
 }

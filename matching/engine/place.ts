@@ -4,21 +4,38 @@ import { icebergSlicesMax, type MarketConfig } from '../config.ts';
 import { detailBits, eventFloat64, eventInt32 } from '../events.ts';
 import { orderTypes, selfTradeModes, sides, timesInForce } from '../vocabulary.ts';
 import { ClientIds } from './client-ids.ts';
-import {
-  buy,
-  type Core,
-  eventNumber,
-  type Market,
-  reasonNumber,
-  sell,
-  stateNumber,
-  typeNumber,
-} from './core.ts';
+import { type Core, eventNumber, type Market, reasonNumber, sell, stateNumber, typeNumber } from './core.ts';
 import { isFillable } from './match.ts';
 import { metaFlag, metaShift, none, orderFloat, orderInt } from './orders.ts';
 import { wait } from './stops.ts';
 import { enterLimit, enterMarket } from './taker.ts';
-import { intAt } from './words.ts';
+
+// Why these are named once more: see orders.ts.
+const noSlot = none;
+const sells = sell;
+const types = typeNumber;
+const states = stateNumber;
+const { lots: lotsOf, extra: extraOf, clientOrderId: clientOf } = commandFloat64;
+const {
+  head: headOf,
+  account: accountOf,
+  market: marketOf,
+  price: priceOf,
+  trigger: triggerOf,
+} = commandInt32;
+const { price: priceWord, account: accountWord, meta: metaWord } = orderInt;
+const { id: idWord, rest: restWord, visible: visibleWord, filled: filledWord } = orderFloat;
+const { postOnly: postOnlyBit } = commandFlags;
+const head = { ...headShift } as const;
+const bits = { ...metaShift } as const;
+const has = { ...metaFlag } as const;
+const { accepted: acceptedKind } = eventNumber;
+const words = {
+  sides: sides.length,
+  types: orderTypes.length,
+  times: timesInForce.length,
+  modes: selfTradeModes.length,
+};
 
 const gtc = timesInForce.indexOf('gtc');
 const ioc = timesInForce.indexOf('ioc');
@@ -58,217 +75,230 @@ const draft: Draft = {
   clientHigh: 0,
 };
 
-const isStop = (type: number): boolean => type === typeNumber.stop || type === typeNumber.stopLimit;
+const isStop = (type: number): boolean => type === types.stop || type === types.stopLimit;
 /** Bought for a budget: no price says what it costs. */
-const isForBudget = ({ side, type }: Draft): boolean =>
-  side === buy && (type === typeNumber.market || type === typeNumber.stop);
-const staysOpen = ({ type, timeInForce }: Draft): boolean =>
-  isStop(type) || (type === typeNumber.limit && timeInForce === gtc);
+const isForBudget = (): boolean =>
+  draft.side !== sells && (draft.type === types.market || draft.type === types.stop);
+const staysOpen = (): boolean =>
+  draft.type === types.limit ? draft.timeInForce === gtc : isStop(draft.type);
+const hasClientId = (): boolean => (draft.clientLow | draft.clientHigh) !== 0;
 
-function read(slots: CommandSlots, at: number): void {
-  const { float64, int32 } = slots;
-  const head = intAt(int32, at * 16 + commandInt32.head);
-  draft.account = intAt(int32, at * 16 + commandInt32.account);
-  draft.side = (head >>> headShift.side) & fourBits;
-  draft.type = (head >>> headShift.type) & fourBits;
-  draft.timeInForce = (head >>> headShift.timeInForce) & fourBits;
-  draft.selfTrade = (head >>> headShift.selfTrade) & fourBits;
-  draft.isPostOnly = ((head >>> headShift.flags) & commandFlags.postOnly) !== 0;
-  draft.price = intAt(int32, at * 16 + commandInt32.price);
-  draft.trigger = intAt(int32, at * 16 + commandInt32.trigger);
-  draft.lots = float64[at * 8 + commandFloat64.lots] as number;
-  const extra = float64[at * 8 + commandFloat64.extra] as number;
-  draft.budget = 0;
-  draft.display = 0;
-  if (isForBudget(draft)) draft.budget = extra;
-  else draft.display = extra;
-  const client = (at * 8 + commandFloat64.clientOrderId) * 2;
-  draft.clientLow = intAt(int32, client);
-  draft.clientHigh = intAt(int32, client + 1);
+function read({ float64, int32 }: CommandSlots, at: number): void {
+  const f = at * 8;
+  const i = at * 16;
+  const shape = int32[i + headOf] as number;
+  draft.account = int32[i + accountOf] as number;
+  draft.side = (shape >>> head.side) & fourBits;
+  draft.type = (shape >>> head.type) & fourBits;
+  draft.timeInForce = (shape >>> head.timeInForce) & fourBits;
+  draft.selfTrade = (shape >>> head.selfTrade) & fourBits;
+  draft.isPostOnly = ((shape >>> head.flags) & postOnlyBit) !== 0;
+  draft.price = int32[i + priceOf] as number;
+  draft.trigger = int32[i + triggerOf] as number;
+  draft.lots = float64[f + lotsOf] as number;
+  const extra = float64[f + extraOf] as number;
+  const isBudget = isForBudget();
+  draft.budget = isBudget ? extra : 0;
+  draft.display = isBudget ? 0 : extra;
+  draft.clientLow = int32[(f + clientOf) * 2] as number;
+  draft.clientHigh = int32[(f + clientOf) * 2 + 1] as number;
 }
 
 /** Fields that the type does not have, and combinations that do not exist. */
 function isFormed(): boolean {
-  const { side, type, timeInForce, selfTrade, isPostOnly, price, trigger, display, budget } = draft;
-  if (side >= sides.length || type >= orderTypes.length) return false;
-  if (timeInForce >= timesInForce.length || selfTrade >= selfTradeModes.length) return false;
-  if (!Number.isSafeInteger(budget)) return false;
-  const isLimit = type === typeNumber.limit;
-  if ((isPostOnly || display !== 0) && !(isLimit && timeInForce === gtc)) return false;
+  const { side, type, timeInForce, price, trigger } = draft;
+  if (side >= words.sides || type >= words.types) return false;
+  if (timeInForce >= words.times || draft.selfTrade >= words.modes) return false;
+  if (type === types.limit) {
+    if (price === 0 || trigger !== 0) return false;
+    return timeInForce === gtc || (!draft.isPostOnly && draft.display === 0);
+  }
+  if (draft.isPostOnly || draft.display !== 0 || !Number.isSafeInteger(draft.budget)) return false;
   if (isStop(type) ? trigger === 0 : trigger !== 0) return false;
-  if (type === typeNumber.stopLimit) return timeInForce === gtc && price !== 0;
-  if (isLimit) return price !== 0;
-  return timeInForce === ioc && price === 0 && (side === sell || budget > 0);
+  if (type === types.stopLimit) return timeInForce === gtc && price !== 0;
+  return timeInForce === ioc && price === 0 && (side === sells || draft.budget > 0);
 }
 
 export const hasTooManySlices = (display: number, lots: number): boolean =>
   display > 0 && lots > display * icebergSlicesMax;
 
 function lotsProblem({ minOrderLots, maxOrderLots }: MarketConfig): number {
-  if (isForBudget(draft) && draft.lots === 0) draft.lots = maxOrderLots;
+  if (draft.lots === 0 && isForBudget()) draft.lots = maxOrderLots;
   const { lots, display } = draft;
-  if (!Number.isSafeInteger(lots) || lots < minOrderLots || lots > maxOrderLots)
+  if (!(lots >= minOrderLots && lots <= maxOrderLots && Number.isSafeInteger(lots)))
     return reasonNumber['invalid-lots'];
-  const isShown = display === 0 || (Number.isSafeInteger(display) && display >= 1 && display < lots);
+  if (display === 0) return valid;
+  const isShown = Number.isSafeInteger(display) && display >= 1 && display < lots;
   return isShown && !hasTooManySlices(display, lots) ? valid : reasonNumber['invalid-lots'];
 }
 
+function triggerProblem({ config, lastPrice }: Market): number {
+  const { side, trigger } = draft;
+  if (trigger < config.minPrice || trigger > config.maxPrice) return reasonNumber['invalid-trigger'];
+  const isReached = side === sells ? lastPrice <= trigger : lastPrice >= trigger;
+  return lastPrice !== 0 && isReached ? reasonNumber['would-trigger'] : valid;
+}
+
 function priceProblem(market: Market): number {
-  const { minPrice, maxPrice, maxOrderValue, tickUnits } = market.config;
-  const { type, side, price, trigger, lots, budget } = draft;
-  const isPriced = type === typeNumber.limit || type === typeNumber.stopLimit;
-  if (isPriced && (price < minPrice || price > maxPrice)) return reasonNumber['invalid-price'];
-  if (isPriced && (price < market.bandLow || price > market.bandHigh)) return reasonNumber['outside-band'];
-  if (isStop(type)) {
-    if (trigger < minPrice || trigger > maxPrice) return reasonNumber['invalid-trigger'];
-    const { lastPrice } = market;
-    if (lastPrice !== 0 && (side === buy ? lastPrice >= trigger : lastPrice <= trigger))
-      return reasonNumber['would-trigger'];
+  const { minPrice, maxPrice, maxOrderValue } = market.config;
+  const { type, price } = draft;
+  const isPriced = type === types.limit || type === types.stopLimit;
+  if (isPriced) {
+    if (price < minPrice || price > maxPrice) return reasonNumber['invalid-price'];
+    if (price < market.bandLow || price > market.bandHigh) return reasonNumber['outside-band'];
   }
-  const value = isPriced ? price * lots * tickUnits : budget;
+  if (isStop(type)) {
+    const problem = triggerProblem(market);
+    if (problem !== valid) return problem;
+  }
+  const value = isPriced ? price * draft.lots * market.tickUnits : draft.budget;
   return value > maxOrderValue ? reasonNumber['value-limit'] : valid;
 }
 
 function stateProblem(market: Market): number {
-  if (market.state === stateNumber.open) return valid;
-  if (market.state !== stateNumber.auction) return reasonNumber['market-closed'];
+  if (market.state === states.open) return valid;
+  if (market.state !== states.auction) return reasonNumber['market-closed'];
   const { type, timeInForce, isPostOnly } = draft;
-  const isAllowed = isStop(type) || (type === typeNumber.limit && timeInForce === gtc && !isPostOnly);
+  const isAllowed = isStop(type) || (type === types.limit && timeInForce === gtc && !isPostOnly);
   return isAllowed ? valid : reasonNumber['not-in-auction'];
 }
 
-const unitsToHold = ({ lotUnits, tickUnits }: MarketConfig): number => {
-  if (draft.side === sell) return draft.lots * lotUnits;
-  return isForBudget(draft) ? draft.budget : draft.price * draft.lots * tickUnits;
+const unitsToHold = ({ lotUnits, tickUnits }: Market): number => {
+  if (draft.side === sells) return draft.lots * lotUnits;
+  return isForBudget() ? draft.budget : draft.price * draft.lots * tickUnits;
 };
 
 function registersProblem(core: Core, market: Market): number {
-  const { account, type } = draft;
-  if (staysOpen(draft) && intAt(core.openOrders, account) >= core.config.limits.openOrders)
+  const { account } = draft;
+  if (staysOpen() && (core.openOrders[account] as number) >= core.openOrdersMax)
     return reasonNumber['open-order-limit'];
   if (core.orders.isFull) return reasonNumber.capacity;
-  if (type === typeNumber.market && market.opposite(draft.side).best === none)
+  if (draft.type === types.market && market.opposite(draft.side).best === noSlot)
     return reasonNumber['no-liquidity'];
-  const asset = draft.side === buy ? market.config.quote : market.config.base;
-  return core.balances.covers(account, asset, unitsToHold(market.config))
+  const asset = draft.side === sells ? market.base : market.quote;
+  return core.balances.covers(account, asset, unitsToHold(market))
     ? valid
     : reasonNumber['insufficient-balance'];
 }
 
 function problemOf(core: Core, market: Market, isWithinRate: boolean): number {
   if (!isFormed()) return reasonNumber['invalid-order'];
-  const { account, clientLow, clientHigh } = draft;
   if (!isWithinRate) return reasonNumber['rate-limit'];
-  if (core.blocked[account] === 1) return reasonNumber['account-blocked'];
+  if (core.blocked[draft.account] === 1) return reasonNumber['account-blocked'];
   const state = stateProblem(market);
   if (state !== valid) return state;
-  if (
-    (clientLow !== 0 || clientHigh !== 0) &&
-    core.clientIds.isTaken(ClientIds.keyOf(account, clientLow, clientHigh))
-  )
-    return reasonNumber['duplicate-client-id'];
+  if (hasClientId() && core.clientIds.isTaken(clientKey())) return reasonNumber['duplicate-client-id'];
   const lots = lotsProblem(market.config);
   if (lots !== valid) return lots;
   const price = priceProblem(market);
   return price === valid ? registersProblem(core, market) : price;
 }
+const clientKey = (): string => ClientIds.keyOf(draft.account, draft.clientLow, draft.clientHigh);
 
 /** Whether a limit order would meet the other side. */
 export function crosses(market: Market, side: number, price: number): boolean {
   const { best } = market.opposite(side);
-  if (best === none || market.state !== stateNumber.open) return false;
-  const opposite = best + market.config.minPrice;
-  return side === buy ? price >= opposite : price <= opposite;
+  if (best === noSlot || market.state !== states.open) return false;
+  const opposite = best + market.minPrice;
+  return side === sells ? price <= opposite : price >= opposite;
 }
 
 /** Into a slot of the pool, which is not full; nothing is held yet. */
 function make(core: Core, market: Market): number {
   const { orders } = core;
+  const { int32, float64 } = orders;
   const slot = orders.take();
-  const { side, type, timeInForce, selfTrade, isPostOnly, lots } = draft;
-  orders.setInt(slot, orderInt.price, draft.price);
-  orders.setInt(slot, orderInt.account, draft.account);
-  orders.setInt(slot, orderInt.market, market.index);
-  const words =
-    (side << metaShift.side) |
-    (type << metaShift.type) |
-    (timeInForce << metaShift.timeInForce) |
-    (selfTrade << metaShift.selfTrade);
-  const hasClientId = draft.clientLow !== 0 || draft.clientHigh !== 0;
-  const flags = (isPostOnly ? metaFlag.postOnly : 0) | (hasClientId ? metaFlag.clientId : 0);
-  orders.setInt(slot, orderInt.meta, words | flags);
-  orders.setFloat(slot, orderFloat.id, core.seq);
-  orders.setFloat(slot, orderFloat.rest, lots);
-  orders.setFloat(slot, orderFloat.visible, lots);
-  orders.setFloat(slot, orderFloat.filled, 0);
-  orders.display[slot] = draft.display;
-  orders.budget[slot] = draft.budget;
-  orders.trigger[slot] = draft.trigger;
-  orders.clientId[slot * 2] = draft.clientLow;
-  orders.clientId[slot * 2 + 1] = draft.clientHigh;
+  const { lots } = draft;
+  int32[slot * 16 + priceWord] = draft.price;
+  int32[slot * 16 + accountWord] = draft.account;
+  int32[slot * 16 + metaWord] =
+    (market.index << bits.market) |
+    (draft.side << bits.side) |
+    (draft.type << bits.type) |
+    (draft.timeInForce << bits.timeInForce) |
+    (draft.selfTrade << bits.selfTrade) |
+    (draft.isPostOnly ? has.postOnly : 0);
+  float64[slot * 8 + idWord] = core.seq;
+  float64[slot * 8 + restWord] = lots;
+  float64[slot * 8 + visibleWord] = lots;
+  float64[slot * 8 + filledWord] = 0;
+  if (draft.type !== types.limit || draft.display !== 0 || hasClientId()) makeBeside(core, slot);
   return slot;
 }
 
-function tellAccepted(core: Core, market: Market, slot: number): void {
-  const { events } = core;
-  const at = core.startOrderEvent(eventNumber.accepted, market, slot, draft.price, 0);
-  const { float64, int32 } = events.slots;
-  float64[at * 12 + eventFloat64.lots] = draft.lots;
-  float64[at * 12 + eventFloat64.feeTaker] = draft.budget;
-  const client = (at * 12 + eventFloat64.maker) * 2;
-  int32[client] = draft.clientLow;
-  int32[client + 1] = draft.clientHigh;
-  int32[at * 24 + eventInt32.high] = draft.trigger;
-  int32[at * 24 + eventInt32.detail] =
-    intAt(int32, at * 24 + eventInt32.detail) | (draft.type << detailBits.type);
-  events.end();
+/** What few orders have. */
+function makeBeside({ orders }: Core, slot: number): void {
+  let flags = 0;
+  if (draft.display !== 0) {
+    flags |= has.display;
+    orders.display[slot] = draft.display;
+  }
+  if (draft.trigger !== 0) {
+    flags |= has.trigger;
+    orders.trigger[slot] = draft.trigger;
+  }
+  if (isForBudget()) {
+    flags |= has.budget;
+    orders.budget[slot] = draft.budget;
+  }
+  if (hasClientId()) {
+    flags |= has.clientId;
+    orders.clientId[slot * 2] = draft.clientLow;
+    orders.clientId[slot * 2 + 1] = draft.clientHigh;
+  }
+  orders.setInt(slot, metaWord, orders.int(slot, metaWord) | flags);
+}
+
+function tellAccepted({ events, orders }: Core, slot: number): void {
+  const type = draft.type << detailBits.type;
+  const at = events.addOfOrder(acceptedKind, orders, slot, draft.price, type, draft.budget);
+  if (hasClientId()) {
+    events.int32[(at * 12 + eventFloat64.maker) * 2] = draft.clientLow;
+    events.int32[(at * 12 + eventFloat64.maker) * 2 + 1] = draft.clientHigh;
+  }
+  if (draft.trigger !== 0) events.int32[at * 24 + eventInt32.high] = draft.trigger;
 }
 
 function accept(core: Core, market: Market, slot: number): void {
-  const { account, side, type, clientLow, clientHigh } = draft;
-  const { base, quote } = market.config;
-  core.balances.hold(account, side === buy ? quote : base, unitsToHold(market.config));
-  if (clientLow !== 0 || clientHigh !== 0)
-    core.clientIds.take(ClientIds.keyOf(account, clientLow, clientHigh), slot);
-  tellAccepted(core, market, slot);
-  if (type === typeNumber.limit) enterLimit(core, market, slot, false);
-  else if (type === typeNumber.market) enterMarket(core, market, slot, false);
+  const { account, side, type } = draft;
+  core.balances.hold(account, side === sells ? market.base : market.quote, unitsToHold(market));
+  if (hasClientId()) core.clientIds.take(clientKey(), slot);
+  tellAccepted(core, slot);
+  if (type === types.limit) enterLimit(core, market, slot, false);
+  else if (type === types.market) enterMarket(core, market, slot, false);
   else wait(core, market, slot);
 }
 
-export function place(core: Core, slots: CommandSlots, at: number): void {
+/** What only the book can say of an order that is made and not accepted yet. */
+function bookProblem(core: Core, market: Market, slot: number): number {
+  if (draft.timeInForce === fok && !isFillable(core, market, slot, draft.price))
+    return reasonNumber['not-fillable'];
+  return draft.isPostOnly && crosses(market, draft.side, draft.price) ? reasonNumber['would-cross'] : valid;
+}
+
+/** @returns the market, whose stops are to be looked at, unless there is no such market or account */
+export function place(core: Core, slots: CommandSlots, at: number): Market | undefined {
   read(slots, at);
-  const marketIndex = intAt(slots.int32, at * 16 + commandInt32.market);
+  const marketIndex = slots.int32[at * 16 + marketOf] as number;
   const { account } = draft;
   if (!core.isTrader(account)) {
     core.reject(marketIndex, account, reasonNumber['unknown-account']);
-    return;
+    return undefined;
   }
   const isWithinRate = core.withinRate(account);
   const market = core.markets[marketIndex];
   if (market === undefined) {
     core.reject(marketIndex, account, reasonNumber['unknown-market']);
-    return;
+    return undefined;
   }
-  const problem = problemOf(core, market, isWithinRate);
-  if (problem !== valid) {
-    core.reject(marketIndex, account, problem);
-    return;
+  let problem = problemOf(core, market, isWithinRate);
+  if (problem === valid) {
+    const slot = make(core, market);
+    if (draft.type === types.limit && (draft.timeInForce === fok || draft.isPostOnly))
+      problem = bookProblem(core, market, slot);
+    if (problem === valid) accept(core, market, slot);
+    else core.orders.give(slot);
   }
-  const slot = make(core, market);
-  if (
-    draft.type === typeNumber.limit &&
-    draft.timeInForce === fok &&
-    !isFillable(core, market, slot, draft.price)
-  ) {
-    core.orders.give(slot);
-    core.reject(marketIndex, account, reasonNumber['not-fillable']);
-    return;
-  }
-  if (draft.isPostOnly && crosses(market, draft.side, draft.price)) {
-    core.orders.give(slot);
-    core.reject(marketIndex, account, reasonNumber['would-cross']);
-    return;
-  }
-  accept(core, market, slot);
+  if (problem !== valid) core.reject(marketIndex, account, problem);
+  return market;
 }

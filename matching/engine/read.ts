@@ -24,7 +24,7 @@ import {
   timeInForceOf,
   typeOf,
 } from './orders.ts';
-import { floatAt, intAt } from './words.ts';
+import { intAt } from './words.ts';
 
 /** One price of the book. */
 export interface BookLevel {
@@ -92,7 +92,7 @@ function orderIn(core: Core, slot: number): OpenOrder {
   return {
     id: orders.float(slot, orderFloat.id),
     account: orders.int(slot, orderInt.account),
-    market: orders.int(slot, orderInt.market),
+    market: orders.market(slot),
     side: wordOf(sides, sideOf(meta)),
     type: wordOf(orderTypes, typeOf(meta)),
     timeInForce: wordOf(timesInForce, timeInForceOf(meta)),
@@ -100,13 +100,13 @@ function orderIn(core: Core, slot: number): OpenOrder {
     selfTrade: wordOf(selfTradeModes, selfTradeOf(meta)),
     clientOrderId: hasClientId ? (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0) : 0n,
     price: orders.int(slot, orderInt.price),
-    triggerPrice: intAt(orders.trigger, slot),
+    triggerPrice: orders.triggerOf(slot),
     waiting: isWaiting,
     rest: orders.float(slot, orderFloat.rest),
     filled: orders.float(slot, orderFloat.filled),
     visible: isWaiting ? 0 : orders.float(slot, orderFloat.visible),
-    displayLots: floatAt(orders.display, slot),
-    budget: core.isBudget(slot) ? floatAt(orders.budget, slot) : 0,
+    displayLots: orders.displayOf(slot),
+    budget: orders.budgetOf(slot),
   };
 }
 

@@ -10,7 +10,7 @@ import { marketStates, semanticsVersion } from '../vocabulary.ts';
 import { ClientIds } from './client-ids.ts';
 import { Core, type Market } from './core.ts';
 import type { Ladder } from './ladder.ts';
-import { metaFlag, none, orderFloat, orderInt, sideOf } from './orders.ts';
+import { metaFlag, metaShift, none, orderFloat, orderInt, sideOf } from './orders.ts';
 import { floatAt, intAt } from './words.ts';
 
 const fail = errorsOf(matchingErrors);
@@ -19,6 +19,8 @@ const formatVersion = 1;
 const orderWords = 13;
 /** fee tier, blocked, end of the rate window, orders in it. */
 const accountWords = 4;
+/** Without the market, which has a word of its own. */
+const metaOfTable = (1 << metaShift.market) - 1;
 
 const word = z.number().int();
 const documentSchema = z.strictObject({
@@ -56,6 +58,7 @@ function slotsInOrder(core: Core): number[] {
 
 function orderTable({ orders }: Core, slots: readonly number[]): Float64Array {
   const table = new Float64Array(slots.length * orderWords);
+  const hasClientId = (slot: number): boolean => (orders.int(slot, orderInt.meta) & metaFlag.clientId) !== 0;
   slots.forEach((slot, at) => {
     table.set(
       [
@@ -63,15 +66,15 @@ function orderTable({ orders }: Core, slots: readonly number[]): Float64Array {
         orders.float(slot, orderFloat.rest),
         orders.float(slot, orderFloat.visible),
         orders.float(slot, orderFloat.filled),
-        floatAt(orders.display, slot),
-        floatAt(orders.budget, slot),
+        orders.displayOf(slot),
+        orders.budgetOf(slot),
         orders.int(slot, orderInt.price),
         orders.int(slot, orderInt.account),
-        orders.int(slot, orderInt.market),
-        orders.int(slot, orderInt.meta),
-        intAt(orders.trigger, slot),
-        intAt(orders.clientId, slot * 2),
-        intAt(orders.clientId, slot * 2 + 1),
+        orders.market(slot),
+        orders.int(slot, orderInt.meta) & metaOfTable,
+        orders.triggerOf(slot),
+        hasClientId(slot) ? intAt(orders.clientId, slot * 2) : 0,
+        hasClientId(slot) ? intAt(orders.clientId, slot * 2 + 1) : 0,
       ],
       at * orderWords,
     );
@@ -169,8 +172,7 @@ function restoreOrders(core: Core, table: Float64Array): void {
     orders.budget[slot] = field(5);
     orders.setInt(slot, orderInt.price, field(6));
     orders.setInt(slot, orderInt.account, field(7));
-    orders.setInt(slot, orderInt.market, field(8));
-    orders.setInt(slot, orderInt.meta, field(9));
+    orders.setInt(slot, orderInt.meta, field(9) | (field(8) << metaShift.market));
     orders.trigger[slot] = field(10);
     orders.clientId[slot * 2] = field(11);
     orders.clientId[slot * 2 + 1] = field(12);
@@ -189,7 +191,7 @@ function restoreOrders(core: Core, table: Float64Array): void {
 
 function putBack(core: Core, slot: number): void {
   const { orders } = core;
-  const market = core.markets[orders.int(slot, orderInt.market)];
+  const market = core.markets[orders.market(slot)];
   const meta = orders.int(slot, orderInt.meta);
   if (market === undefined) throw invalid('an order is of a market that does not exist');
   const isWaiting = (meta & metaFlag.waiting) !== 0;

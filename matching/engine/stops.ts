@@ -1,17 +1,13 @@
 /** Stops wait by trigger price; after a command those the last price has reached become plain orders, one after another. */
-import { eventFloat64 } from '../events.ts';
 import { type Core, doneNumber, eventNumber, type Market, stateNumber, typeNumber } from './core.ts';
-import { metaFlag, metaShift, none, orderFloat, orderInt, sideOf, typeOf } from './orders.ts';
+import { metaFlag, metaShift, none, orderInt, sideOf, typeOf } from './orders.ts';
 import { endTaker, enterLimit, enterMarket } from './taker.ts';
 import { intAt } from './words.ts';
 
 const typeBits = 3 << metaShift.type;
 
-function tell(core: Core, market: Market, slot: number, kind: number): void {
-  const { orders, events } = core;
-  const at = core.startOrderEvent(kind, market, slot, intAt(orders.trigger, slot), 0);
-  events.slots.float64[at * 12 + eventFloat64.lots] = orders.float(slot, orderFloat.rest);
-  events.end();
+function tell(core: Core, slot: number, kind: number): void {
+  core.events.addOfOrder(kind, core.orders, slot, intAt(core.orders.trigger, slot), 0, 0);
 }
 
 /** A new stop joins those that wait. */
@@ -23,7 +19,7 @@ export function wait(core: Core, market: Market, slot: number): void {
   market.stopsOf(sideOf(meta)).append(orders, slot, level);
   market.stops++;
   core.register(slot);
-  tell(core, market, slot, eventNumber.waiting);
+  tell(core, slot, eventNumber.waiting);
 }
 
 /** The stop that comes first among those the last price has reached; -1: none. */
@@ -40,7 +36,7 @@ function firstTriggered(market: Market): number {
 function trigger(core: Core, market: Market, slot: number): void {
   const { orders } = core;
   core.unlink(market, slot);
-  tell(core, market, slot, eventNumber.triggered);
+  tell(core, slot, eventNumber.triggered);
   const meta = orders.int(slot, orderInt.meta);
   const isStop = typeOf(meta) === typeNumber.stop;
   const type = isStop ? typeNumber.market : typeNumber.limit;

@@ -1,6 +1,7 @@
 /** Parts of the fast engine against plain models: where a mistake would need a large book or a rare number to show. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Balances } from '../../../matching/engine/balances.ts';
 import { Ladder } from '../../../matching/engine/ladder.ts';
 import { OrderIds } from '../../../matching/engine/order-ids.ts';
 import { none, Orders, orderFloat, orderInt } from '../../../matching/engine/orders.ts';
@@ -84,6 +85,44 @@ test('order ids are found after any adding and removing, also where their lowest
   }
 });
 
+test('balances are exact where they carry and borrow, and a snapshot says them', () => {
+  const top = Number.MAX_SAFE_INTEGER;
+  const units = fc.oneof(
+    fc.constantFrom(0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 52, top - 1, top),
+    fc.integer({ min: 0, max: top }),
+  );
+  const step = fc.tuple(fc.constantFrom(...(['receive', 'hold', 'release', 'pay'] as const)), units);
+  const wide = fc.bigInt({ min: 0n, max: 2n ** 61n });
+  const run = (
+    first: bigint,
+    steps: readonly (readonly ['receive' | 'hold' | 'release' | 'pay', number])[],
+  ) => {
+    const balances = new Balances(3, 2);
+    balances.change(1, 1, first);
+    let [available, held] = [first, 0n];
+    for (const [what, amount] of steps) {
+      const wanted = BigInt(amount);
+      expect(balances.covers(1, 1, amount)).toBe(available >= wanted);
+      const isThere = what === 'receive' || (what === 'hold' ? available : held) >= wanted;
+      if (!isThere) expect(() => balances[what](1, 1, amount)).toThrow('more from a balance than it has');
+      else {
+        balances[what](1, 1, amount);
+        if (what === 'receive' || what === 'release') available += wanted;
+        if (what === 'hold') available -= wanted;
+        if (what === 'hold') held += wanted;
+        if (what === 'release' || what === 'pay') held -= wanted;
+      }
+      expect([balances.available(1, 1), balances.held(1, 1)]).toEqual([available, held]);
+    }
+    const bytes = balances.bytes(2);
+    expect([...new BigInt64Array(bytes.buffer)].slice(-2)).toEqual([available, held]);
+    const restored = new Balances(3, 2);
+    restored.restore(bytes);
+    expect([restored.available(1, 1), restored.held(1, 1)]).toEqual([available, held]);
+  };
+  fc.assert(fc.property(wide, fc.array(step, { maxLength: 30 }), run), { numRuns: 500, seed: 5 });
+});
+
 test('a fee is the exact quotient, rounded up', () => {
   const million = 1_000_000;
   const units = fc.oneof(
@@ -94,9 +133,11 @@ test('a fee is the exact quotient, rounded up', () => {
         fc.integer({ min: -1, max: 1 }),
       )
       .map(([millions, off]) => Math.max(0, millions * million + off)),
+    // Products with a rate of 1 just above and below what is computed in one step.
+    fc.integer({ min: Number.MAX_SAFE_INTEGER - 5_000_000, max: Number.MAX_SAFE_INTEGER }),
   );
   fc.assert(
-    fc.property(units, fc.integer({ min: 0, max: million }), (amount, ppm) => {
+    fc.property(units, fc.oneof(fc.constant(1), fc.integer({ min: 0, max: million })), (amount, ppm) => {
       const exact = (BigInt(amount) * BigInt(ppm) + 999_999n) / 1_000_000n;
       expect(BigInt(feeOf(amount, ppm))).toBe(exact);
       expect(exact <= BigInt(amount)).toBe(true);
