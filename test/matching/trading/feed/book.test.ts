@@ -1,4 +1,5 @@
 /** Books rebuilt from a snapshot and messages are the engine's, whoever comes and goes when. */
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import type { BookView, ChannelKey } from '../../../../matching/trading/contract.ts';
 import { BookClient, Follower, type Levels } from './clients.ts';
@@ -122,6 +123,48 @@ describe('what a message says', () => {
     world.run([{ kind: 'cancel', account: 1, orderId }]);
     expect(follower.messages.at(-1)?.asks).toEqual([[price(100), size(0)]]);
     expect(follower.messages).toHaveLength(3);
+  });
+
+  test('what a slice has left decides what an amend shows', () => {
+    const { world, follower } = opened();
+    const { price, size } = world.scales.market('ETH-USD');
+    const taker = { ...sellIceberg, account: 2, side: 'buy', timeInForce: 'ioc', displayLots: 0 } as const;
+    const shown = (): unknown => follower.messages.at(-1)?.asks;
+    world.run([sellIceberg]);
+    const orderId = world.link.view().seq;
+    world.run([{ ...taker, lots: 3 }]);
+    expect(shown()).toEqual([[price(100), size(2)]]);
+    // 4 are left, 2 of them shown, as before.
+    world.run([{ kind: 'amend', account: 1, orderId, lots: 7 }]);
+    expect(follower.messages).toHaveLength(2);
+    world.run([{ kind: 'amend', account: 1, orderId, lots: 4 }]);
+    expect(shown()).toEqual([[price(100), size(1)]]);
+    world.run([{ kind: 'cancel', account: 1, orderId }]);
+    // A last slice is the whole rest.
+    world.run([{ ...sellIceberg, lots: 9 }]);
+    const second = world.link.view().seq;
+    world.run([{ ...taker, lots: 5 }]);
+    expect(shown()).toEqual([[price(100), size(4)]]);
+    world.run([{ kind: 'amend', account: 1, orderId: second, lots: 7 }]);
+    expect(shown()).toEqual([[price(100), size(2)]]);
+  });
+
+  test('an amend in place is told exactly when it changes what is shown', () => {
+    const count = { shown: 0, hidden: 0 };
+    for (let seed = 1; seed <= 12; seed++) {
+      const world = worldOf({ seed });
+      const follower = new Follower<'book'>('book/ETH-USD', 0);
+      follower.listen(world.feed);
+      for (let n = 0; n < 400; n++) {
+        const before = { book: engineBook(world, 0), messages: follower.messages.length };
+        const [event, ...more] = world.step(1);
+        if (event?.kind !== 'amended' || !event.priorityKept || more.length > 0) continue;
+        const isChanged = !isDeepStrictEqual(engineBook(world, 0), before.book);
+        expect(follower.messages.length - before.messages).toBe(isChanged ? 1 : 0);
+        count[isChanged ? 'shown' : 'hidden']++;
+      }
+    }
+    expect(Math.min(count.shown, count.hidden)).toBeGreaterThan(15);
   });
 
   test('one message for a portion, with the end of it; none for what changes no book', () => {

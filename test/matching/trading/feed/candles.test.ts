@@ -6,6 +6,8 @@ import {
   candleIntervals,
   type TickerView,
 } from '../../../../matching/trading/contract.ts';
+import { Candle, joined } from '../../../../matching/trading/feed/candle.ts';
+import { CandleSeries } from '../../../../matching/trading/feed/candle-series.ts';
 import { type TradeEvent, tradeView } from '../../../../matching/trading/views.ts';
 import { Follower } from './clients.ts';
 import { configs, PlainHistory, plainCandles, settle, type World, worldOf } from './exchange.ts';
@@ -207,6 +209,45 @@ describe('while the settlement is behind', () => {
     await expectSame(world);
     expect(world.problems).toHaveLength(1);
   });
+});
+
+test('of too many trades that wait for the settlement the oldest are let go of, and it has to come further', () => {
+  const series = new CandleSeries(3, 10);
+  series.begin({ seq: 100, timeMs: 50_000 });
+  const trades = Array.from({ length: 35 }, (_, at) => ({
+    ...{ seq: 101 + at, index: 1, timeMs: 60_000 + at * 5_000, price: 7 + (at % 4), lots: 2 + at },
+    ...{ side: 'buy', auction: false, market: 0 },
+  })) as unknown as TradeEvent[];
+  for (const trade of trades) series.add(trade);
+  expect(series.after.seq).toBeGreaterThan(120);
+  const settledAt = (seq: number) =>
+    plainCandles(
+      trades.filter((trade) => trade.seq <= seq),
+      60_000,
+    ).map((row) => ({ ...row, value: row.value * 3n }));
+  expect(series.load({ seq: series.after.seq, index: 0 }, 0, settledAt(series.after.seq - 1))).toBe(false);
+  expect(series.isLoaded).toBe(false);
+  expect(series.load(series.after, 0, settledAt(series.after.seq))).toBe(true);
+  expect(
+    series.candles(60_000, 0, Number.MAX_SAFE_INTEGER).map(({ startMs, lots, value, open, close }) => ({
+      ...{ startMs, lots, value, open, close },
+    })),
+  ).toEqual(
+    settledAt(1_000).map(({ startMs, lots, value, open, close }) => ({
+      ...{ startMs, lots, value, open, close },
+    })),
+  );
+});
+
+test('sums stay exact above 2^53', () => {
+  const lots = 2 ** 51 + 1;
+  const candle = new Candle(0, 5);
+  for (let n = 0; n < 9; n++) candle.trade(5, lots, Number.MAX_SAFE_INTEGER - n);
+  const twice = joined(0, [candle, candle]);
+  expect(candle.lots).toBe(9n * BigInt(lots));
+  expect(candle.value).toBe(9n * BigInt(Number.MAX_SAFE_INTEGER) - 36n);
+  expect(twice?.lots).toBe(18n * BigInt(lots));
+  expect(twice?.trades).toBe(18);
 });
 
 test('ranges and limits of candles', async () => {
