@@ -23,6 +23,7 @@ import {
   openEngine,
   type SettledEngine,
   type Settler,
+  type SubmitCommand,
   startSettler,
 } from '../settlement/index.ts';
 import { type EventPlace, isBefore, placeOf, wholeCommand } from '../settlement/settlement-events.ts';
@@ -43,7 +44,7 @@ export interface BooksOptions {
   readonly pool: Pool;
   readonly databaseUrl: string;
   /** Nothing was submitted to it yet. */
-  readonly sequencer: Sequencer;
+  readonly sequencer: Pick<Sequencer, 'submit' | 'subscribe' | 'neededFrom' | 'recovered' | 'publishedSeq'>;
   readonly folder: string;
   readonly config: EngineConfig;
   readonly engineName: string;
@@ -94,6 +95,8 @@ class EngineBooks implements Books {
   readonly #timers: NodeJS.Timeout[] = [];
   #settlementProblem: string | undefined = 'not begun';
   #feedProblem: string | undefined = 'not begun';
+  /** An event did not reach the settler, so it must get none of those after it. */
+  #missed: StrongroomError | undefined;
   #isStopTold = false;
 
   constructor(options: BooksOptions) {
@@ -109,12 +112,12 @@ class EngineBooks implements Books {
 
   lags(): boolean {
     const settler = this.#settler;
-    return settler === undefined || settler.stopped !== undefined || settler.lagExceeded();
+    return settler === undefined || this.#stopped !== undefined || settler.lagExceeded();
   }
 
   parts(): BooksParts {
     const settler = this.#settler;
-    const problem = settler?.stopped?.message ?? this.#settlementProblem;
+    const problem = this.#stopped?.message ?? this.#settlementProblem;
     const reconciliation = this.#reconciler?.state ?? {};
     return {
       settlement: {
@@ -128,6 +131,10 @@ class EngineBooks implements Books {
       },
       reconciliation: { ok: (reconciliation.differences ?? 0) === 0, ...reconciliation },
     };
+  }
+
+  get #stopped(): StrongroomError | undefined {
+    return this.#missed ?? this.#settler?.stopped;
   }
 
   async stopFeeding(): Promise<void> {
@@ -160,7 +167,16 @@ class EngineBooks implements Books {
 
   #hear(events: EventSlots, from: number, count: number): void {
     this.#last = placeOf(events, from + count - 1);
-    if (this.#settler?.stopped === undefined) this.#settler?.offer(events, from, count);
+    if (this.#stopped !== undefined) return;
+    try {
+      this.#settler?.offer(events, from, count);
+    } catch (error) {
+      // Not passed on: the sequencer would take us off its list, and orders would go on with nobody to book them.
+      const { seq } = this.#last;
+      this.#missed = isStrongroomError(error)
+        ? error
+        : fail('MATCHING_SETTLEMENT_STOPPED', `the events of command ${seq} were not taken`, { seq }, error);
+    }
   }
 
   // -------------------------------------------------------------- begin
@@ -277,7 +293,7 @@ class EngineBooks implements Books {
   // -------------------------------------------------------------- a stop
 
   #watch(settler: Settler, engine: SettledEngine): void {
-    const { stopped } = settler;
+    const stopped = this.#stopped;
     if (stopped === undefined || this.#isStopTold) return;
     this.#isStopTold = true;
     this.#feeding.abort();
@@ -301,7 +317,7 @@ class EngineBooks implements Books {
   async #feed(engine: SettledEngine): Promise<void> {
     const { pool, sequencer, log } = this.#options;
     const { signal } = this.#feeding;
-    const submit = sequencer.submit.bind(sequencer);
+    const submit: SubmitCommand = async (command) => await sequencer.submit(command);
     const feed = createSpotFeed({
       pool,
       engine,

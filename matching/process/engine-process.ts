@@ -2,6 +2,7 @@
  * The parts of the engine's process put together: sequencer with journal and engine thread, link, books, health page. A standby
  * has a follower in their place until it is told to take over.
  */
+import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorsOf, isStrongroomError } from '#core/errors';
 import type { Clock } from '#core/ports';
@@ -125,6 +126,15 @@ async function serve(sequencer: Sequencer, options: EngineProcessOptions): Promi
   }
 }
 
+/** @throws what listening there fails with */
+async function assertCanListen({ host, port }: EngineProcessOptions['link']): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve);
+  });
+  await new Promise((resolve) => server.close(resolve));
+}
+
 class RunningProcess implements EngineProcess {
   readonly #options: EngineProcessOptions;
   #standby: Standby | undefined;
@@ -146,8 +156,11 @@ class RunningProcess implements EngineProcess {
       report: () => this.#report(),
       takeOver: () => this.#takeOver(),
     });
-    if (mode === 'standby') this.#standby = startStandby(this.#sequencerOptions());
-    else await this.#serve(await openSequencer(this.#sequencerOptions()));
+    if (mode === 'standby') {
+      // Found out only after the old primary is fenced it would leave nobody who serves.
+      await assertCanListen(this.#options.link);
+      this.#standby = startStandby(this.#sequencerOptions());
+    } else await this.#serve(await openSequencer(this.#sequencerOptions()));
     return this;
   }
 

@@ -88,9 +88,13 @@ export function startReconciler(options: ReconcilerOptions): Reconciler {
       env: {},
     });
     made.on('message', take);
+    let cause = 'nobody knows why';
     made.on('error', (error) => {
+      cause = messageOf(error);
+    });
+    made.on('exit', () => {
       worker = undefined;
-      failed(`the thread that compares ended: ${messageOf(error)}`);
+      if (!closing.signal.aborted) failed(`the thread that compares ended: ${cause}`);
     });
     worker = made;
     return made;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { statementChallenge } from '#policies';
 import type { ApprovalStatement, Assertion } from '#policies/contract';
+import type { AdjustmentRequest, AdjustmentView } from '#workflows';
 import { SoftwarePasskey, softwarePasskeyFileSchema } from '../software-passkey.ts';
 import type { SuiteFiles } from '../suite-files.ts';
 import type { DemoContext } from './context.ts';
@@ -19,8 +20,10 @@ export async function askedStatement(context: DemoContext, id: string, ask: Ask)
   return request.statement;
 }
 
+type Statement = Parameters<typeof statementChallenge>[0];
+
 /** The person's passkey over the statement. */
-export function signStatement(files: SuiteFiles, person: string, statement: ApprovalStatement): Assertion {
+export function signStatement(files: SuiteFiles, person: string, statement: Statement): Assertion {
   const file = JSON.parse(readFileSync(files.passkeyFileOf(person), 'utf8')) as unknown;
   const passkey = SoftwarePasskey.fromFile(softwarePasskeyFileSchema.parse(file));
   const { response } = passkey.assert(Buffer.from(statementChallenge(statement)));
@@ -42,4 +45,50 @@ export async function signApproval(context: DemoContext, id: string, ask: Ask): 
   const assertion = signStatement(context.files, ask.approver, statement);
   await submitApproval(context, id, { ...ask, notAfter: statement.notAfter, assertion });
   return statement;
+}
+
+/** What people agree to book. */
+export interface Correction {
+  readonly reason: string;
+  readonly legs: readonly {
+    readonly debit: string;
+    readonly credit: string;
+    readonly asset: string;
+    readonly units: string;
+  }[];
+}
+
+/** One person proposes, another approves, each with a passkey; with the second signature it is booked. @throws ApiProblem */
+export async function bookCorrection(
+  context: DemoContext,
+  correction: Correction,
+  people: { readonly proposer: string; readonly approver: string },
+): Promise<AdjustmentView> {
+  const signed = ({ statement }: AdjustmentRequest, person: string) => ({
+    notAfter: statement.notAfter,
+    assertion: signStatement(context.files, person, statement),
+  });
+  const root = '/v1/adjustments';
+  const proposal = { ...correction, proposedBy: people.proposer };
+  const asked = await context.api.call<AdjustmentRequest>(
+    'treasury',
+    'POST',
+    `${root}/proposal-request`,
+    proposal,
+  );
+  const { id } = await context.api.call<AdjustmentView>('treasury', 'POST', root, {
+    ...proposal,
+    ...signed(asked, people.proposer),
+  });
+  const approver = { approver: people.approver };
+  const askedAgain = await context.api.call<AdjustmentRequest>(
+    'treasury',
+    'POST',
+    `${root}/${id}/approval-request`,
+    approver,
+  );
+  return await context.api.call<AdjustmentView>('treasury', 'POST', `${root}/${id}/approvals`, {
+    ...approver,
+    ...signed(askedAgain, people.approver),
+  });
 }

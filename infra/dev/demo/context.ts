@@ -32,7 +32,7 @@ export interface DemoContext {
 
 const clock = { nowMs: () => Date.now() };
 const random = { bytes: (length: number) => randomBytes(length) };
-export const makeId = <P extends 'acc' | 'wd'>(prefix: P) => newId(prefix, clock, random);
+export const makeId = <P extends 'acc' | 'key' | 'spt' | 'wd'>(prefix: P) => newId(prefix, clock, random);
 
 /** A new address that nothing was ever paid to: what it holds in the end is what was paid once. */
 export const freshAddress = (): string => `0x${randomBytes(20).toString('hex')}`;
@@ -57,25 +57,29 @@ export async function waitForDeposit(context: DemoContext, txId: string, state: 
   });
 }
 
-export async function balance(context: DemoContext): Promise<Balance> {
+/** Of the customer who deposits, in ether, unless it is said otherwise. */
+export async function balance(
+  context: DemoContext,
+  of: { readonly accountId?: string; readonly asset?: string } = {},
+): Promise<Balance> {
+  const { accountId = context.found.accountId, asset: wanted = asset } = of;
   const { balances } = await context.api.call<{ balances: Balance[] }>(
     'trading',
     'GET',
-    `/v1/accounts/${context.found.accountId}/balances`,
+    `/v1/accounts/${accountId}/balances`,
   );
-  return (
-    balances.find((row) => row.asset === asset) ?? { asset, available: '0', held: '0', provisional: '0' }
-  );
+  const none = { asset: wanted, available: '0', held: '0', provisional: '0' };
+  return balances.find((row) => row.asset === wanted) ?? none;
 }
 
 export async function requestWithdrawal(
   context: DemoContext,
-  options: { units: bigint; address: string },
+  options: { units: bigint; address: string; accountId?: string },
 ): Promise<Withdrawal> {
   const id = makeId('wd');
   context.found.withdrawals.push(id);
   return await context.api.call<Withdrawal>('trading', 'PUT', `/v1/withdrawals/${id}`, {
-    accountId: context.found.accountId,
+    accountId: options.accountId ?? context.found.accountId,
     asset,
     address: options.address,
     units: options.units.toString(),

@@ -11,6 +11,7 @@ import { tellLyingCoordinator, tellSignerKilled, tellWorkerKilled } from './faul
 import { tellLedger } from './ledger-step.ts';
 import { type AccountLine, type ProofLine, tellProof } from './proof-step.ts';
 import { createStory } from './story.ts';
+import { tellTrade } from './trade-step.ts';
 import { tellApproved, tellAutomatic, tellDenied } from './withdrawal-steps.ts';
 
 const reportFile = path.join(checkoutRoot, 'demo-report.json');
@@ -30,6 +31,7 @@ async function tell(
   await tellLyingCoordinator(context, approvedId);
   await tellSignerKilled(context);
   await tellWorkerKilled(context);
+  await tellTrade(context);
   return await tellProof(context);
 }
 

@@ -7,6 +7,8 @@ import { formatTable } from '../../../cli/format.ts';
 import { openPool } from '../../db.ts';
 import { heightOf } from './chain-client.ts';
 import { assertThat, asset, type DemoContext, mineToFinality } from './context.ts';
+import type { Step } from './story.ts';
+import { dollars } from './trade-step.ts';
 
 export interface AccountLine {
   readonly account: string;
@@ -16,18 +18,22 @@ export interface AccountLine {
 }
 export interface ProofLine {
   readonly asset: string;
-  readonly block: number;
+  /** Null for an asset that lives on our books only. */
+  readonly block: number | null;
   readonly customers: string;
   readonly house: string;
   readonly suspense: string;
   readonly onChain: string;
   readonly unposted: string;
   readonly difference: string;
+  /** Why there is nothing on chain. */
+  readonly note?: string;
 }
 
 interface Books {
   readonly asset: string;
-  readonly height: number;
+  readonly chain: string | null;
+  readonly height: number | null;
   readonly customers: string;
   readonly house: string;
   readonly suspense: string;
@@ -75,6 +81,59 @@ async function readAccounts(context: DemoContext): Promise<readonly AccountLine[
   }
 }
 
+const owed = ({ customers, house, suspense }: Books): bigint =>
+  BigInt(customers) + BigInt(house) + BigInt(suspense);
+
+/** All ether of the wallet's addresses against all that is owed in it. */
+async function proveOnChain(context: DemoContext, book: Books): Promise<ProofLine> {
+  const own = new Set([context.found.hotAddress, context.found.depositAddress].map((a) => a.toLowerCase()));
+  const block = await context.node.height('finalized');
+  assertThat(book.height !== null && book.height <= block, 'the books are not ahead of what is final');
+  const holdings = await Promise.all(
+    [...own].map(async (address) => await context.node.balance(address, block)),
+  );
+  const onChain = holdings.reduce((sum, units) => sum + units, 0n);
+  const unposted = await netEffect(context, own, { from: book.height, to: block });
+  return lineOf(book, { block, onChain, unposted });
+}
+
+/** Nothing of it is anywhere but here: what customers have, the house has to answer for, and the sum is nothing. */
+const proveOnBooks = (book: Books): ProofLine => ({
+  ...lineOf(book, { block: null, onChain: 0n, unposted: 0n }),
+  note: 'lives on our books only: nothing of it is on any chain',
+});
+
+function lineOf(
+  book: Books,
+  { block, onChain, unposted }: { block: number | null; onChain: bigint; unposted: bigint },
+): ProofLine {
+  return {
+    asset: book.asset,
+    block,
+    customers: book.customers,
+    house: book.house,
+    suspense: book.suspense,
+    onChain: onChain.toString(),
+    unposted: unposted.toString(),
+    difference: (onChain - owed(book) - unposted).toString(),
+  };
+}
+
+function tellLine(line: ProofLine, step: Step): void {
+  step.say('');
+  step.say(line.asset);
+  const where =
+    line.block === null ? 'on chain: nothing, it has none' : `on chain at final block ${line.block}`;
+  const rows = [
+    [where, line.onChain],
+    ['customers', line.customers],
+    ['house', line.house],
+    ['suspense', line.suspense],
+    ['unposted', line.unposted],
+  ];
+  for (const [name = '', units = ''] of rows) step.say(`${name.padEnd(32)} ${units}`);
+}
+
 export async function tellProof(
   context: DemoContext,
 ): Promise<{ accounts: readonly AccountLine[]; proof: readonly ProofLine[] }> {
@@ -82,43 +141,26 @@ export async function tellProof(
   const proof: ProofLine[] = [];
   await context.story.step('proof', 'The books and the chain say the same', async (step) => {
     await mineToFinality(context);
-    const own = new Set([context.found.hotAddress, context.found.depositAddress].map((a) => a.toLowerCase()));
     const { books } = await context.api.call<{ books: Books[] }>('auditor', 'GET', '/v1/books');
-    const book = books.find((line) => line.asset === asset);
-    assertThat(book !== undefined, 'the books know the asset');
-    const block = await context.node.height('finalized');
-    assertThat(book.height <= block, 'the books are not ahead of what is final');
-    const holdings = await Promise.all(
-      [...own].map(async (address) => await context.node.balance(address, block)),
+    for (const book of books)
+      proof.push(book.chain === null ? proveOnBooks(book) : await proveOnChain(context, book));
+    assertThat(
+      [asset, dollars].every((each) => proof.some((line) => line.asset === each)),
+      'the books know both assets',
     );
-    const onChain = holdings.reduce((sum, units) => sum + units, 0n);
-    const unposted = await netEffect(context, own, { from: book.height, to: block });
-    const owed = BigInt(book.customers) + BigInt(book.house) + BigInt(book.suspense);
-    const difference = onChain - owed - unposted;
     accounts.push(...(await readAccounts(context)));
-    proof.push({
-      asset,
-      block,
-      customers: book.customers,
-      house: book.house,
-      suspense: book.suspense,
-      onChain: onChain.toString(),
-      unposted: unposted.toString(),
-      difference: difference.toString(),
-    });
     const rows = [
-      ['account', 'balance', 'pending'],
-      ...accounts.map((line) => [line.account, line.balance, line.pending]),
+      ['account', 'asset', 'balance', 'pending'],
+      ...accounts.map((line) => [line.account, line.asset, line.balance, line.pending]),
     ];
     for (const line of formatTable(rows).split('\n')) step.say(line);
-    step.say('');
-    step.say(`on chain at final block ${block}   ${onChain.toString()}`);
-    step.say(`customers                    ${book.customers}`);
-    step.say(`house                        ${book.house}`);
-    step.say(`suspense                     ${book.suspense}`);
-    step.say(`unposted (${book.height}, ${block}]           ${unposted.toString()}`);
-    step.fact('difference', difference.toString());
-    assertThat(difference === 0n, 'the books and the chain differ');
+    for (const line of proof) tellLine(line, step);
+    const [ofEther] = proof;
+    step.fact('difference', ofEther?.difference ?? '');
+    assertThat(
+      proof.every(({ difference }) => difference === '0'),
+      'the books and the chain differ',
+    );
   });
   return { accounts, proof };
 }

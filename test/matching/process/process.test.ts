@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { amount } from '#core/money';
@@ -128,6 +130,16 @@ describe('the engine process', () => {
     expect(following).toMatchObject({ ok: true, role: 'standby' });
     expect((await takeOver(standby, 'x'.repeat(43))).status).toBe(401);
     expect((await takeOver(primary, primary.token)).status).toBe(409);
+    expect(await healthOf(primary)).toMatchObject({ ok: true, role: 'primary' });
+  });
+
+  test('a standby that could not listen does not begin to wait', async () => {
+    const crowded = await prepareEngine(setupOf(), 'engine-4', 'standby');
+    const squatter = createServer().listen(crowded.linkPort, '127.0.0.1');
+    await once(squatter, 'listening');
+    await expect(crowded.start()).rejects.toMatchObject({ code: 'INFRA_PROCESS_NOT_READY' });
+    expect(readFileSync(crowded.logFile, 'utf8')).toContain('EADDRINUSE');
+    squatter.close();
     expect(await healthOf(primary)).toMatchObject({ ok: true, role: 'primary' });
   });
 

@@ -1,0 +1,95 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { openCases } from '#infra/cases';
+import { openPool, type Pool } from '#infra/db';
+import { createLogger } from '#infra/log';
+import { type Books, openBooks } from '../../../matching/process/books.ts';
+import { openSequencer, type Sequencer } from '../../../matching/sequencer/index.ts';
+import { databaseForThisFile } from '../../support/database.ts';
+import { config } from '../settlement/fixture.ts';
+import { engineName, openCustomers, until } from './fixture.ts';
+
+const databaseUrl = await databaseForThisFile();
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+interface Opened {
+  readonly pool: Pool;
+  readonly sequencer: Sequencer;
+  readonly books: Books;
+}
+/** @param passesOn whether the books get the next events */
+async function open(passesOn: () => boolean): Promise<Opened> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'books-'));
+  closing.push(async () => rmSync(folder, { recursive: true, force: true }));
+  const pool = openPool({ connectionString: databaseUrl, applicationName: 'test-books' });
+  closing.push(async () => await pool.end());
+  const clock = { nowMs: () => Date.now() };
+  const sequencer = await openSequencer({ folder, config, clock });
+  closing.push(async () => await sequencer.close());
+  const books = openBooks({
+    pool,
+    databaseUrl,
+    sequencer: {
+      submit: async (command) => await sequencer.submit(command),
+      subscribe: (listener) =>
+        sequencer.subscribe((...events) => {
+          if (passesOn()) listener(...events);
+        }),
+      neededFrom: (seq) => sequencer.neededFrom(seq),
+      recovered: sequencer.recovered,
+      get publishedSeq() {
+        return sequencer.publishedSeq;
+      },
+    },
+    folder,
+    config,
+    engineName,
+    settlement: { reconcileEveryMs: 60_000 },
+    clock,
+    log: createLogger('test', { level: 'silent' }),
+  });
+  closing.push(async () => await books.close(1_000));
+  await books.begun;
+  return { pool, sequencer, books };
+}
+
+test('an event that is missing stops the settlement and new orders, and is a case', async () => {
+  let passesOn = true;
+  const { pool, sequencer, books } = await open(() => passesOn);
+  await openCustomers(pool, 1);
+  await until(
+    async () => await sequencer.balance(1, 2),
+    ({ available }) => available > 0n,
+  );
+  await until(
+    () => Promise.resolve(books.parts().settlement),
+    ({ waitingEvents }) => waitingEvents === 0,
+  );
+  expect(books.lags()).toBe(false);
+  const debit = { kind: 'debit', account: 1, asset: 0, units: 1n } as const;
+  passesOn = false;
+  await sequencer.submit(debit);
+  passesOn = true;
+  const [debited] = await sequencer.submit(debit);
+  // The engine goes on; the books know that they do not have everything.
+  expect(debited?.kind).toBe('debited');
+  expect(books.lags()).toBe(true);
+  expect(books.parts().settlement).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining(`of command ${debited?.seq ?? 0}`) as unknown,
+  });
+  const [opened] = await until(
+    async () => await openCases(pool),
+    (cases) => cases.length > 0,
+  );
+  expect(opened).toMatchObject({ kind: 'settlement-refused', subject: `engine:${engineName}` });
+  await until(
+    () => Promise.resolve(books.parts().feed.problem),
+    (problem) => problem === 'stopped',
+  );
+});
