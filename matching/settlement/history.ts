@@ -78,6 +78,16 @@ function assertLimit(limit: number, max: number): void {
     throw new RangeError(`a page of ${limit} rows, allowed are 1 to ${max}`);
 }
 
+/**
+ * Numbers of the trades before a place that an account made in a market on one side. Rows are compared as a whole, as in
+ * `matching.markets_of` and for its reason; what follows in the index after the last one is another's, and left out.
+ */
+const fillNumbers = (side: 'taker' | 'maker'): string => `
+  (SELECT number FROM (
+     SELECT t.${side} AS account, t.market, t.number FROM matching.trade AS t
+      WHERE t.engine = $1 AND (t.${side}, t.engine, t.market, t.number) <= ($2, $1, m.market, upto.number)
+      ORDER BY t.${side} DESC, t.engine DESC, t.market DESC, t.number DESC LIMIT $5) AS found
+    WHERE found.account = $2 AND found.market = m.market)`;
 /** Numbers first, then their rows: of each market as many as the page may need are looked at, and those are in the index. */
 const fillsSql = (markets: string): string => `
   WITH upto AS MATERIALIZED (SELECT matching.trades_before($1, $3, $4) AS number),
@@ -85,12 +95,7 @@ const fillsSql = (markets: string): string => `
     SELECT f.number
       FROM upto
      CROSS JOIN ${markets} AS m (market)
-     CROSS JOIN LATERAL (
-       (SELECT t.number FROM matching.trade AS t
-         WHERE t.taker = $2 AND t.engine = $1 AND t.market = m.market AND t.number <= upto.number ORDER BY t.number DESC LIMIT $5)
-       UNION ALL
-       (SELECT t.number FROM matching.trade AS t
-         WHERE t.maker = $2 AND t.engine = $1 AND t.market = m.market AND t.number <= upto.number ORDER BY t.number DESC LIMIT $5)) AS f
+     CROSS JOIN LATERAL (${fillNumbers('taker')} UNION ALL ${fillNumbers('maker')}) AS f
      ORDER BY f.number DESC LIMIT $5
   )
   SELECT t.seq, t.index, t.time_ms, t.market, t.price, t.lots, t.auction, t.taker_buys, t.taker,
@@ -139,9 +144,11 @@ export async function tradesOf(
 ): Promise<readonly TradeRow[]> {
   assertLimit(limit, pageRowsMax);
   const { rows } = await queryable.query<RawTrade>(
-    `SELECT seq, index, time_ms, market, price, lots, auction, taker_buys FROM matching.trade
-      WHERE engine = $1 AND market = $2 AND number <= (SELECT matching.trades_before($1, $3, $4))
-      ORDER BY number DESC LIMIT $5`,
+    `SELECT * FROM (
+       SELECT t.seq, t.index, t.time_ms, t.market, t.price, t.lots, t.auction, t.taker_buys FROM matching.trade AS t
+        WHERE t.engine = $1 AND (t.engine, t.market, t.number) <= ($1, $2, (SELECT matching.trades_before($1, $3, $4)))
+        ORDER BY t.engine DESC, t.market DESC, t.number DESC LIMIT $5) AS found
+      WHERE found.market = $2 ORDER BY found.seq DESC, found.index DESC`,
     [engine.no, market, before?.seq ?? null, before?.index ?? null, limit],
   );
   return rows.map((row) => ({ ...tradeOf(row), side: sideOf(row.taker_buys) }));

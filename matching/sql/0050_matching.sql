@@ -424,15 +424,25 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     (SELECT h.trades FROM matching.head AS h WHERE h.engine = p_engine));
 $$;
 
--- The markets in which an account has traded: a look into the index for each, however many trades there are.
+-- The next row of an index after a place in it. PostgreSQL must not be asked for "the first of this account" by equality and order: it
+-- guesses how often an account trades, and for one that traded much and left, it reads the trades of all others back to it. A row
+-- compared as a whole can only be found in the index of just these columns, where what follows may be somebody else's.
+
+-- The markets in which an account has traded: two looks into the index for each, however many trades there are.
 CREATE FUNCTION matching.markets_of(p_engine smallint, p_account int) RETURNS SETOF smallint
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE v_market smallint := -1;
 BEGIN
   LOOP
     v_market := least(
-      (SELECT t.market FROM matching.trade AS t WHERE t.taker = p_account AND t.engine = p_engine AND t.market > v_market ORDER BY t.market LIMIT 1),
-      (SELECT t.market FROM matching.trade AS t WHERE t.maker = p_account AND t.engine = p_engine AND t.market > v_market ORDER BY t.market LIMIT 1));
+      (SELECT f.market
+         FROM (SELECT t.taker, t.market FROM matching.trade AS t
+                WHERE t.engine = p_engine AND (t.taker, t.engine, t.market, t.number) > (p_account, p_engine, v_market, 9223372036854775807)
+                ORDER BY t.taker, t.engine, t.market, t.number LIMIT 1) AS f WHERE f.taker = p_account),
+      (SELECT f.market
+         FROM (SELECT t.maker, t.market FROM matching.trade AS t
+                WHERE t.engine = p_engine AND (t.maker, t.engine, t.market, t.number) > (p_account, p_engine, v_market, 9223372036854775807)
+                ORDER BY t.maker, t.engine, t.market, t.number LIMIT 1) AS f WHERE f.maker = p_account));
     EXIT WHEN v_market IS NULL;
     RETURN NEXT v_market;
   END LOOP;
