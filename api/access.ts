@@ -13,12 +13,13 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route takes signed requests too. */
     readonly signable?: boolean;
+    /** Whoever reaches the port may ask; `unlimited`: as often as they like. Everything else is for callers that are known. */
+    readonly open?: 'limited' | 'unlimited';
   }
 }
 const fail = errorsOf(apiErrors);
-const underTokens = '/v1/';
-/** Asked for by whatever watches the process, more often than strangers may ask. */
-const unlimitedPath = '/health';
+/** Of what exists and what does not a stranger learns nothing here. */
+const hiddenPath = '/v1/';
 const noBody = new Uint8Array();
 
 export interface Access {
@@ -26,6 +27,12 @@ export interface Access {
   readonly authenticate: Authenticate;
   /** On a route that is `signable`: of the token or the key. */
   readonly caller: (request: FastifyRequest) => TradingCaller;
+}
+
+/** By the route that was found, never by the path: one route has many (`/%76%31/orders`, `http://any/v1/orders`). */
+function opennessOf(request: FastifyRequest): 'limited' | 'unlimited' | undefined {
+  if (!request.is404) return request.routeOptions.config.open;
+  return request.url.startsWith(hiddenPath) ? undefined : 'limited';
 }
 
 export async function addAccess(
@@ -62,8 +69,9 @@ export async function addAccess(
   }
 
   app.addHook('onRequest', async (request, reply) => {
-    if (!request.url.startsWith(underTokens)) {
-      if (request.url.split('?')[0] !== unlimitedPath) await limits.countStranger(request, reply);
+    const open = opennessOf(request);
+    if (open !== undefined) {
+      if (open === 'limited') await limits.countStranger(request, reply);
       return;
     }
     if (await counted(request, reply, () => isSigned(request))) {

@@ -91,6 +91,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.get(
     '/health',
     {
+      // Asked by whatever watches the process.
+      config: { open: 'unlimited' },
       schema: {
         operationId: 'health',
         summary: 'Whether the api and what it stands on answer',
@@ -118,11 +120,15 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     },
   );
   let description: string | undefined;
-  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
-    // Made once: it is the most expensive answer there is, and anyone may ask for it.
-    description ??= JSON.stringify(app.swagger());
-    return await reply.type('application/json').send(description);
-  });
+  app.get(
+    '/openapi.json',
+    { config: { open: 'limited' }, schema: { hide: true } },
+    async (_request, reply) => {
+      // Made once: it is the most expensive answer there is, and anyone may ask for it.
+      description ??= JSON.stringify(app.swagger());
+      return await reply.type('application/json').send(description);
+    },
+  );
   await registerRoutes(app, options, access);
   await app.ready();
   return app;

@@ -417,6 +417,25 @@ test('a signed request is for trading only: other routes and unknown ones refuse
     });
 });
 
+test('however the path of a route is written, a stranger does not reach it', async () => {
+  const paths = (path: string) => [
+    path,
+    path.replace('/v1/', '/%76%31/'),
+    path.replace('/v1/', '/v%31/'),
+    `http://any.example${path}`,
+    path.replace('/v1/', '/v1//'),
+  ];
+  const nonsense = { method: 'POST', url: '', body: '{"nonsense":' };
+  for (const url of [...paths('/v1/orders'), ...paths('/v1/house-float')]) {
+    for (const headers of [{}, { authorization: 'Bearer nobody' }]) {
+      const { status } = await send(gateway.port, { ...nonsense, url }, headers as Record<string, string>);
+      expect([401, 404], url).toContain(status);
+    }
+    expect((await send(gateway.port, { method: 'GET', url })).status).not.toBe(200);
+  }
+  expect(calls).toEqual([]);
+});
+
 test('the body that was signed is the one that counts, and nothing of it is read before', async () => {
   const body = JSON.stringify(order);
   const request = { method: 'POST', url: '/v1/orders', body };
