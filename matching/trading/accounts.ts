@@ -1,10 +1,18 @@
 /** Numbers of the engine to accounts and back, read as they are needed. Numbers are given out once and never change hands. */
+import { errorsOf } from '#core/errors';
 import { type Id, uuidOf } from '#core/ids';
 import type { Pool } from '#infra/db';
 import { createAccountNames } from '../settlement/account-names.ts';
+import { isOutage } from '../settlement/store.ts';
+import { tradingErrors } from './errors.ts';
+
+const fail = errorsOf(tradingErrors);
 
 export interface TradingAccounts {
-  /** Undefined for an account that has never had a spot balance: the engine does not know it. */
+  /**
+   * Undefined for an account that has never had a spot balance: the engine does not know it.
+   * @throws TRADING_UNAVAILABLE when it is asked for the first time while PostgreSQL is away
+   */
   numberOf(accountId: Id<'acc'>): Promise<number | undefined>;
   /** Reads whose these are, those that are known left out. @throws MATCHING_ACCOUNT_UNKNOWN */
   load(numbers: Iterable<number>): Promise<void>;
@@ -18,10 +26,15 @@ export function createTradingAccounts(pool: Pool, engineNo: number): TradingAcco
   const numbers = new Map<Id<'acc'>, number>();
   const asked = new Map<Id<'acc'>, Promise<number | undefined>>();
   async function read(accountId: Id<'acc'>): Promise<number | undefined> {
-    const { rows } = await pool.query<{ number: number }>(
-      'SELECT number FROM matching.account WHERE engine = $1 AND account = $2',
-      [engineNo, uuidOf(accountId)],
-    );
+    const { rows } = await pool
+      .query<{ number: number }>('SELECT number FROM matching.account WHERE engine = $1 AND account = $2', [
+        engineNo,
+        uuidOf(accountId),
+      ])
+      .catch((error: unknown) => {
+        if (!isOutage(error)) throw error;
+        throw fail('TRADING_UNAVAILABLE', 'PostgreSQL does not say whose account it is', {}, error);
+      });
     const number = rows[0]?.number;
     if (number !== undefined) numbers.set(accountId, number);
     return number;
