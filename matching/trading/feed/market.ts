@@ -2,7 +2,13 @@
 import { detailBits, type EventSlots, eventFlags, eventFloat64, eventInt32 } from '../../events.ts';
 import type { EngineView } from '../../link/types.ts';
 import { eventKinds, type Side } from '../../vocabulary.ts';
-import { type CandleInterval, candleIntervalMs, candleIntervals, type TickerView } from '../contract.ts';
+import {
+  type CandleInterval,
+  candleIntervalMs,
+  candleIntervals,
+  type PriceLevel,
+  type TickerView,
+} from '../contract.ts';
 import type { MarketScale } from '../scale.ts';
 import { type PublicTrade, tradeView } from '../views.ts';
 import { CandleSeries } from './candle-series.ts';
@@ -177,19 +183,19 @@ export class MarketState {
   }
 
   #tellBook({ seq, timeMs }: At, view: EngineView): void {
-    const { no, id, price, size } = this.scale;
+    const { no, id } = this.scale;
     const { bids, asks } = this.#book.take();
-    const shownBids = bids.map((ticks) => view.level(no, 'buy', ticks));
-    const shownAsks = asks.map((ticks) => view.level(no, 'sell', ticks));
     const bytes = bytesOf.message + (bids.length + asks.length) * bytesOf.level;
+    const shownBids = shownAt(view, no, 'buy', bids);
+    const shownAsks = shownAt(view, no, 'sell', asks);
     this.#bookChannel.append(seq, bytes, (prevSeq) => ({
       channel: 'book',
       market: id,
       seq,
       prevSeq,
       timeMs,
-      bids: shownBids.map((level) => [price(level.price), size(level.lots)]),
-      asks: shownAsks.map((level) => [price(level.price), size(level.lots)]),
+      bids: levelsOf(this.scale, shownBids),
+      asks: levelsOf(this.scale, shownAsks),
     }));
   }
 
@@ -246,6 +252,19 @@ export class MarketState {
       ticker: tickerView(numbers, this.scale, at),
     }));
   }
+}
+
+/** Ticks and lots in turn: one array of numbers instead of an object per level, for as long as the ring keeps it. */
+function shownAt(view: EngineView, market: number, side: Side, prices: readonly number[]): number[] {
+  const shown: number[] = [];
+  for (const ticks of prices) shown.push(ticks, view.level(market, side, ticks).lots);
+  return shown;
+}
+function levelsOf({ price, size }: MarketScale, shown: readonly number[]): PriceLevel[] {
+  const levels: PriceLevel[] = [];
+  for (let at = 0; at < shown.length; at += 2)
+    levels.push([price(shown[at] as number), size(shown[at + 1] as number)]);
+  return levels;
 }
 
 const sideOf = (events: EventSlots, at: number): Side =>

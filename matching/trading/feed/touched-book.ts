@@ -18,13 +18,12 @@ interface Slice {
 
 /** Ticks of bids as they are, of asks negative: one small integer says where an order rests. */
 export const placeOf = (side: Side, ticks: number): number => (side === 'buy' ? ticks : -ticks);
-export const sideAt = (place: number): Side => (place > 0 ? 'buy' : 'sell');
 
 /** Two words per resting order, and a little more per iceberg. */
 export class TouchedBook {
   readonly #places = new Map<number, number>();
   readonly #icebergs = new Map<number, Slice>();
-  #touched = new Set<number>();
+  readonly #touched = new Set<number>();
 
   clear(): void {
     this.#places.clear();
@@ -83,12 +82,14 @@ export class TouchedBook {
 
   /** Places touched since it was last asked for: bids and asks, each best first. */
   take(): { readonly bids: readonly number[]; readonly asks: readonly number[] } {
-    const places = [...this.#touched].sort((a, b) => b - a);
+    const bids: number[] = [];
+    const asks: number[] = [];
+    for (const place of this.#touched) {
+      if (place > 0) bids.push(place);
+      else asks.push(-place);
+    }
     this.#touched.clear();
-    const asks = places.findIndex((place) => place < 0);
-    return asks < 0
-      ? { bids: places, asks: [] }
-      : { bids: places.slice(0, asks), asks: places.slice(asks).map((place) => -place) };
+    return { bids: bids.sort((a, b) => b - a), asks: asks.sort((a, b) => a - b) };
   }
 
   #touch(id: number, rest: number): void {
