@@ -1,7 +1,6 @@
 /** Processes of clients, as who started them talks to them. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 
 export type ToClients =
   | {
@@ -38,7 +37,7 @@ export class ClientsProcess {
   readonly #child: ChildProcess;
 
   constructor() {
-    this.#child = fork(path.join(import.meta.dirname, 'clients-process.ts'), [], {
+    this.#child = fork(new URL('./clients-process.ts', import.meta.url), [], {
       execArgv: ['--import', import.meta.resolve('tsx')],
       serialization: 'advanced',
     });

@@ -30,12 +30,12 @@ import { createScales } from '../../matching/trading/scale.ts';
 const host = '127.0.0.1';
 export const market = 'ETH-USD';
 /** Accounts 1 to this are open and rich. */
-export const accounts = 16;
+const accounts = 16;
 const creditUnits = 10n ** 16n;
 /** Of as many callers as it takes for `clientsPerCaller`. */
 const tokenCount = 25;
 
-export const config: EngineConfig = parseEngineConfig({
+const config: EngineConfig = parseEngineConfig({
   assets: [
     { id: 'ledger:eth', unitExponent: 5 },
     { id: 'ledger:usd', unitExponent: 3 },

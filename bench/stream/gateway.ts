@@ -1,7 +1,6 @@
 /** The gateway's process, as who started it talks to it. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import type { EnginePlace } from './exchange.ts';
 
 export type ToGateway = ({ readonly kind: 'open' } & EnginePlace) | { readonly kind: 'usage' };
@@ -30,7 +29,7 @@ export interface GatewayProcess {
 }
 
 export async function startGateway(engine: EnginePlace): Promise<GatewayProcess> {
-  const child = fork(path.join(import.meta.dirname, 'gateway-process.ts'), [], {
+  const child = fork(new URL('./gateway-process.ts', import.meta.url), [], {
     execArgv: ['--expose-gc', '--import', import.meta.resolve('tsx')],
     serialization: 'advanced',
   });
