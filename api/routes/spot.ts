@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { errorsOf } from '#core/errors';
 import { parseId } from '#core/ids';
 import { assetId } from '#core/money';
+import { rejectReasons } from '#matching/contract';
 import { type SpotTransferView, tradingErrors } from '#matching/trading/contract';
 import { accountSnapshot, ownAccount, shows } from '../stream/views.ts';
 import * as s from './schemas.ts';
@@ -26,6 +27,7 @@ const transferView = shows<SpotTransferView>()(
       .describe(
         'pending: taken and on its way; done: can be used where it went; returned: back in the main account; refused: nothing was moved',
       ),
+    refusal: z.enum(rejectReasons).optional().describe('why the engine refused it; only there when it did'),
   }),
 );
 

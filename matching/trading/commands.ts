@@ -19,7 +19,7 @@ const codes: Readonly<Record<string, keyof typeof tradingErrors>> = {
 };
 
 /** What the link threw, as the api answers it; anything else stays as it is. */
-export function tradingError(error: unknown): unknown {
+function tradingError(error: unknown): unknown {
   const code = isStrongroomError(error) ? codes[error.code] : undefined;
   return code === undefined ? error : fail(code, tradingErrors[code].why, {}, error);
 }

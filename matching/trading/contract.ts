@@ -7,7 +7,15 @@
  */
 import type { Id } from '#core/ids';
 import type { AssetId } from '#core/money';
-import type { DoneReason, MarketState, OrderType, SelfTradeMode, Side, TimeInForce } from '../vocabulary.ts';
+import type {
+  DoneReason,
+  MarketState,
+  OrderType,
+  RejectReason,
+  SelfTradeMode,
+  Side,
+  TimeInForce,
+} from '../vocabulary.ts';
 
 export interface MarketView {
   readonly id: string;
@@ -126,6 +134,8 @@ export interface SpotTransferView extends SpotTransfer {
    * not take it and it is back in the main account; `refused`: nothing was moved.
    */
   readonly state: 'pending' | 'done' | 'returned' | 'refused';
+  /** Why the engine refused it; only there when it did. */
+  readonly refusal?: RejectReason;
 }
 
 /** `[price, size]`; in a delta a size of "0" says that the price has no orders any more. */

@@ -15,7 +15,7 @@ const fail = errorsOf(tradingErrors);
 const tradeIdPattern = /^(?<seq>[1-9][0-9]{0,14})-(?<index>0|[1-9][0-9]{0,7})$/;
 
 /** @throws TRADING_NUMBER_INVALID */
-export function parseTradeId(text: string): EventPlace {
+function parseTradeId(text: string): EventPlace {
   const { seq, index } = tradeIdPattern.exec(text)?.groups ?? {};
   if (seq === undefined || index === undefined)
     throw fail('TRADING_NUMBER_INVALID', `"${text.slice(0, 40)}" is not the id of a trade, such as 1234-1`);

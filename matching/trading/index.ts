@@ -3,7 +3,7 @@
  * there is none, everything is TRADING_UNAVAILABLE and the rest of the api goes on.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { errorsOf } from '#core/errors';
+import { errorsOf, messageOf } from '#core/errors';
 import type { Clock } from '#core/ports';
 import type { Pool } from '#infra/db';
 import type { EngineLink } from '../link/types.ts';
@@ -22,7 +22,7 @@ import { createSpotTransfers, type SpotLedger, type SpotOperations } from './spo
 const fail = errorsOf(tradingErrors);
 
 /** Until the engine's process has registered itself, or PostgreSQL answers. */
-const openRetryMs = 500;
+const openRetryMs = 1_000;
 /** Between two looks at transfers that nobody waits for any more. */
 const resumeMs = 15_000;
 
@@ -129,8 +129,8 @@ class TradingLife {
         this.#opened = await open(this.#options, this.#scales, signal);
         return;
       } catch (error) {
+        if (messageOf(error) !== messageOf(this.#problem)) this.#options.onProblem?.(error);
         this.#problem = error;
-        this.#options.onProblem?.(error);
       }
       await pause(openRetryMs, signal);
     }

@@ -16,7 +16,7 @@ const idPattern = /^[1-9][0-9]{0,19}$/;
 const nameInvalid = (message: string) => fail('TRADING_ORDER_NAME_INVALID', message);
 
 /** @throws TRADING_ORDER_NAME_INVALID */
-export function parseClientOrderId(text: string): bigint {
+function parseClientOrderId(text: string): bigint {
   const id = idPattern.test(text) ? BigInt(text) : 0n;
   if (id === 0n || id > clientOrderIdMax)
     throw nameInvalid(`"${text.slice(0, 40)}" is not a client order id of 1 to ${clientOrderIdMax}`);

@@ -24,9 +24,10 @@ interface StoredRow {
   readonly to_spot: boolean;
   readonly client_id: string;
   readonly state: SpotTransferView['state'];
+  readonly refusal: RejectReason | null;
   readonly at_ms: string;
 }
-const columns = 'id, account, asset, units, to_spot, client_id, state, at_ms';
+const columns = 'id, account, asset, units, to_spot, client_id, state, refusal, at_ms';
 
 const rowOf = (stored: StoredRow): SpotRow => ({
   view: {
@@ -36,6 +37,7 @@ const rowOf = (stored: StoredRow): SpotRow => ({
     units: stored.units,
     direction: stored.to_spot ? 'to-spot' : 'to-main',
     state: stored.state,
+    ...(stored.refusal === null ? {} : { refusal: stored.refusal }),
   },
   clientId: BigInt(stored.client_id),
 });

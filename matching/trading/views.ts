@@ -36,7 +36,7 @@ export function orderView(order: OpenOrder, scale: MarketScale, accountId: Id<'a
 /** 0n: none. */
 export const clientOrderIdText = (id: bigint): string | null => (id === 0n ? null : id.toString());
 /** Unique in its engine. */
-export const tradeId = ({ seq, index }: { readonly seq: number; readonly index: number }): string =>
+const tradeId = ({ seq, index }: { readonly seq: number; readonly index: number }): string =>
   `${seq}-${index}`;
 const otherSide = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
 

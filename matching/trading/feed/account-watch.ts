@@ -33,7 +33,7 @@ interface Balance {
 const nothing: Balance = { available: 0n, held: 0n };
 const roles = ['taker', 'maker'] as const;
 
-export const marketScaleOf = ({ markets }: Scales, market: number): MarketScale => {
+const marketScaleOf = ({ markets }: Scales, market: number): MarketScale => {
   const scale = markets[market];
   if (scale === undefined) throw new RangeError(`market ${market} of ${markets.length}`);
   return scale;

@@ -9,7 +9,6 @@ import type { TradingAccounts } from '../accounts.ts';
 import {
   type AccountSnapshot,
   type BookView,
-  type CandleInterval,
   type CandleView,
   type ChannelKey,
   candleIntervals,
@@ -25,7 +24,7 @@ import type { Scales } from '../scale.ts';
 import { AccountChannels } from './account-channels.ts';
 import { HistoryLoader, type SettledHistory } from './history.ts';
 import { type MarketChannel, MarketState } from './market.ts';
-import { candlesIn, tradesIn } from './past.ts';
+import { type CandlesAsked, candlesIn, type TradesAsked, tradesIn } from './past.ts';
 
 const fail = errorsOf(tradingErrors);
 /** Kinds of events that have a market, where the others have an asset or nothing. */
@@ -38,16 +37,6 @@ const isOfMarket = eventKinds.map((_, kind) => marketKinds.has(kind));
 /** Between two looks for channels that nobody listens to any more. */
 const sweepMs = 1_000;
 
-export interface CandlesAsked {
-  readonly interval: CandleInterval;
-  readonly fromMs?: number;
-  readonly toMs?: number;
-  readonly limit: number;
-}
-export interface TradesAsked {
-  readonly before?: string;
-  readonly limit: number;
-}
 export interface Feed extends MarketFeed {
   /** @throws TRADING_MARKET_UNKNOWN, TRADING_UNAVAILABLE; so all below */
   book(market: string, levels: number): BookView;

@@ -5,12 +5,21 @@ import { type CandleView, candleIntervalMs, type TradeView, tradingLimits } from
 import { tradingErrors } from '../errors.ts';
 import { type PublicTrade, tradeView } from '../views.ts';
 import { Candle } from './candle.ts';
-import type { CandlesAsked, TradesAsked } from './feed.ts';
 import type { HistoryLoader, SettledHistory } from './history.ts';
 import type { MarketState } from './market.ts';
 
 const fail = errorsOf(tradingErrors);
 
+export interface CandlesAsked {
+  readonly interval: CandleInterval;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  readonly limit: number;
+}
+export interface TradesAsked {
+  readonly before?: string;
+  readonly limit: number;
+}
 interface Past {
   readonly state: MarketState;
   readonly history: SettledHistory;
