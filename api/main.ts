@@ -5,6 +5,7 @@
  * store approvals, never sign a transaction.
  */
 import { parseArgs } from 'node:util';
+import type { Chains } from '#chains';
 import { messageOf } from '#core/errors';
 import { chainId } from '#core/money';
 import { createCustody } from '#custody';
@@ -12,9 +13,12 @@ import { loadConfig } from '#infra/config';
 import { createLogger } from '#infra/log';
 import { createOperations, openDeps, readCommittee, readServiceKey } from '#workflows';
 import { createAuthenticate, readTokensFile } from './auth.ts';
-import { apiConfigSchema } from './config.ts';
+import { type ApiConfig, apiConfigSchema } from './config.ts';
+import { reachEngine } from './engine.ts';
 import { createApiKeys } from './keys/store.ts';
+import type { AssetView } from './routes/assets.ts';
 import { buildServer } from './server.ts';
+import { attachStream, type StreamNotice } from './stream/index.ts';
 import { createTradingAuth } from './trading-auth.ts';
 
 const log = createLogger('api');
@@ -40,21 +44,23 @@ async function main(): Promise<void> {
           chains.adapter(chainId(chain)).addressOfPublicKey(publicKey),
       }),
   });
+  const { clock, ledger, chains } = opened.deps;
   const authenticate = createAuthenticate(readTokensFile(config.tokensFile));
   const keys = createApiKeys({ pool: opened.pool });
-  const auth = createTradingAuth({ authenticate, keys, clock: opened.deps.clock });
+  const auth = createTradingAuth({ authenticate, keys, clock });
+  const assets = assetsOf(config, chains);
+  const decimals = new Map(assets.map((each): [string, number] => [each.asset, each.decimals]));
+  const engine =
+    config.engine === undefined
+      ? undefined
+      : reachEngine(config.engine, { pool: opened.pool, ledger, clock, decimals, log });
   const server = await buildServer({
     operations: createOperations(opened.deps),
     authenticate,
     keys,
     auth,
-    trading: undefined,
-    assets: [
-      ...opened.deps.chains.list.flatMap((adapter) =>
-        adapter.assets.map((asset) => ({ asset, chain: adapter.chain, decimals: adapter.decimalsOf(asset) })),
-      ),
-      ...config.ledgerAssets.map(({ asset, decimals }) => ({ asset, chain: null, decimals })),
-    ],
+    trading: engine?.trading,
+    assets,
     logger: log,
     trustedProxies: config.trustedProxies,
     probes: {
@@ -64,21 +70,48 @@ async function main(): Promise<void> {
       wallets: async () => {
         for (const { id } of opened.deps.wallets) await opened.deps.custody.hotAddress(id);
       },
+      ...(engine === undefined ? {} : { engine: engine.probe }),
     },
   });
+  const stream =
+    engine === undefined
+      ? undefined
+      : attachStream(server.server, { trading: engine.trading, auth, onNotice: logStream });
   await server.listen(config.listen);
   log.info({ ...config.listen }, 'api.listening');
+  stopOnSignal(async () => {
+    // Who asks first, then what they asked of.
+    await stream?.close();
+    await server.close();
+    await engine?.close();
+    await opened.close();
+  });
+}
+
+function assetsOf(config: ApiConfig, chains: Pick<Chains, 'list'>): AssetView[] {
+  return [
+    ...chains.list.flatMap((adapter) =>
+      adapter.assets.map((asset) => ({ asset, chain: adapter.chain, decimals: adapter.decimalsOf(asset) })),
+    ),
+    ...config.ledgerAssets.map(({ asset, decimals }) => ({ asset, chain: null, decimals })),
+  ];
+}
+
+function stopOnSignal(stop: () => Promise<void>): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       log.info({ signal }, 'api.stopping');
-      server
-        .close()
-        .then(opened.close)
-        .then(
-          () => process.exit(0),
-          () => process.exit(1),
-        );
+      stop().then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
     });
+}
+
+function logStream(notice: StreamNotice): void {
+  const { kind, ...details } = notice;
+  if (kind === 'failed') log.error({ err: notice.error, requestId: notice.requestId }, 'stream.failed');
+  else log.info(details, `stream.${kind}`);
 }
 
 main().catch((error: unknown) => {
