@@ -90,9 +90,9 @@ export class StreamClient {
    * Resolves when the channel is heard; again for the same channel takes the place of the one before.
    * @throws what the server refuses it with, API_CLIENT_CLOSED
    */
-  async subscribe<C extends ChannelName>(
-    spec: SpecOf<C>,
-    handlers: ChannelHandlers<C>,
+  async subscribe<S extends SpecOf<ChannelName>>(
+    spec: S,
+    handlers: ChannelHandlers<S['channel']>,
   ): Promise<Subscription> {
     if (this.#final !== undefined) throw this.#final;
     const plain: ChannelSpec = spec;

@@ -80,8 +80,8 @@ export interface Served {
 }
 
 /** Accounts 1 to 3 are open and rich. */
-export const rich = [1, 2, 3] as const;
-const opening = rich.flatMap((account): CommandBody[] => [
+const rich = [1, 2, 3] as const;
+export const openingCommands = rich.flatMap((account): CommandBody[] => [
   { kind: 'open-account', account },
   ...[0, 1].map(
     (asset): CommandBody => ({
@@ -119,7 +119,7 @@ export async function closeAll(): Promise<void> {
 
 export async function serve(options: ServeOptions = {}): Promise<Served> {
   const world = worldOf({ seed: 1, config });
-  world.run(opening);
+  world.run(openingCommands);
   const real = tradingOf(world);
   const trading = options.trading?.(real) ?? real;
   const keys = new Map<string, ApiKey>();
