@@ -1,6 +1,7 @@
 /**
  * Trades settled per second: the engine's events into PostgreSQL, with synchronous commits and hash chains on, proven exact
- * afterwards. Beside it the plain way, four linked transfers of the ledger per trade, on the same trades.
+ * afterwards. Beside it the plain way, four linked transfers of the ledger per trade, on the same trades. `--pages` instead: what
+ * reading a page of fills or trades costs.
  */
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
@@ -34,6 +35,7 @@ import {
   type Population,
   quote,
 } from './settlement/exchange.ts';
+import { measurePages } from './settlement/pages.ts';
 
 const populations: readonly Population[] = [
   { name: '1,000 accounts, any with any', accounts: 1_000, marketMakers: 0 },
@@ -225,7 +227,12 @@ async function measure(population: Population, method: Method, trades: number): 
 }
 
 async function main(): Promise<void> {
-  const { quick, jsonFile } = benchArguments();
+  const { quick, jsonFile, mode } = benchArguments(['pages']);
+  if (mode === 'pages') {
+    const rows = await measurePages();
+    publishReport({ bench: 'settlement-pages', conditions: machineConditions(), rows, ratios: {} }, jsonFile);
+    return;
+  }
   const trades = quick ? 10_000 : 100_000;
   const methods = [perTrade, netted(portionTrades), netted(undefined)];
   const outcomes: Outcome[] = [];

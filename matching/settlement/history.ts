@@ -79,34 +79,6 @@ function assertLimit(limit: number, max: number): void {
 }
 
 /**
- * Numbers of the trades before a place that an account made in a market on one side. Rows are compared as a whole, as in
- * `matching.markets_of` and for its reason; what follows in the index after the last one is another's, and left out.
- */
-const fillNumbers = (side: 'taker' | 'maker'): string => `
-  (SELECT number FROM (
-     SELECT t.${side} AS account, t.market, t.number FROM matching.trade AS t
-      WHERE t.engine = $1 AND (t.${side}, t.engine, t.market, t.number) <= ($2, $1, m.market, upto.number)
-      ORDER BY t.${side} DESC, t.engine DESC, t.market DESC, t.number DESC LIMIT $5) AS found
-    WHERE found.account = $2 AND found.market = m.market)`;
-/** Numbers first, then their rows: of each market as many as the page may need are looked at, and those are in the index. */
-const fillsSql = (markets: string): string => `
-  WITH upto AS MATERIALIZED (SELECT matching.trades_before($1, $3, $4) AS number),
-  page AS (
-    SELECT f.number
-      FROM upto
-     CROSS JOIN ${markets} AS m (market)
-     CROSS JOIN LATERAL (${fillNumbers('taker')} UNION ALL ${fillNumbers('maker')}) AS f
-     ORDER BY f.number DESC LIMIT $5
-  )
-  SELECT t.seq, t.index, t.time_ms, t.market, t.price, t.lots, t.auction, t.taker_buys, t.taker,
-         CASE WHEN t.taker = $2 THEN t.taker_order ELSE t.maker_order END AS own_order,
-         CASE WHEN t.taker = $2 THEN t.taker_fee ELSE t.maker_fee END AS own_fee
-    FROM page JOIN matching.trade AS t ON t.engine = $1 AND t.number = page.number
-   ORDER BY t.number DESC`;
-const fillsOfAll = fillsSql('matching.markets_of($1, $2)');
-const fillsOfOne = fillsSql('(VALUES ($6::smallint))');
-
-/**
  * Fills of an account, of one market or of all, newest first.
  * @param account its number
  * @throws RangeError for a limit that is not 1 to 500
@@ -118,11 +90,13 @@ export async function fillsOf(
   { market, before, limit }: HistoryPage & { readonly market?: number },
 ): Promise<readonly FillRow[]> {
   assertLimit(limit, pageRowsMax);
-  const values = [engine.no, account, before?.seq ?? null, before?.index ?? null, limit];
-  const { rows } =
-    market === undefined
-      ? await queryable.query<RawFill>(fillsOfAll, values)
-      : await queryable.query<RawFill>(fillsOfOne, [...values, market]);
+  const { rows } = await queryable.query<RawFill>(
+    `SELECT seq, index, time_ms, market, price, lots, auction, taker_buys, taker,
+            CASE WHEN taker = $2 THEN taker_order ELSE maker_order END AS own_order,
+            CASE WHEN taker = $2 THEN taker_fee ELSE maker_fee END AS own_fee
+       FROM matching.fills_of($1, $2, $3, $4, $5, $6) ORDER BY number DESC`,
+    [engine.no, account, market ?? null, before?.seq ?? null, before?.index ?? null, limit],
+  );
   return rows.map((row) => {
     const isTaker = row.taker === account;
     return {
@@ -144,11 +118,8 @@ export async function tradesOf(
 ): Promise<readonly TradeRow[]> {
   assertLimit(limit, pageRowsMax);
   const { rows } = await queryable.query<RawTrade>(
-    `SELECT * FROM (
-       SELECT t.seq, t.index, t.time_ms, t.market, t.price, t.lots, t.auction, t.taker_buys FROM matching.trade AS t
-        WHERE t.engine = $1 AND (t.engine, t.market, t.number) <= ($1, $2, (SELECT matching.trades_before($1, $3, $4)))
-        ORDER BY t.engine DESC, t.market DESC, t.number DESC LIMIT $5) AS found
-      WHERE found.market = $2 ORDER BY found.seq DESC, found.index DESC`,
+    `SELECT seq, index, time_ms, market, price, lots, auction, taker_buys
+       FROM matching.trades_of($1, $2, $3, $4, $5) ORDER BY number DESC`,
     [engine.no, market, before?.seq ?? null, before?.index ?? null, limit],
   );
   return rows.map((row) => ({ ...tradeOf(row), side: sideOf(row.taker_buys) }));

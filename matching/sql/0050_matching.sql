@@ -135,6 +135,15 @@ CREATE TABLE matching.fed (
   accounts   integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 
+-- The partitions of matching.trade: these numbers, both included.
+CREATE TABLE matching.trade_partition (
+  engine      smallint NOT NULL REFERENCES matching.engine,
+  first_trade bigint NOT NULL,
+  last_trade  bigint NOT NULL CHECK (last_trade >= first_trade),
+  name        text NOT NULL UNIQUE,
+  PRIMARY KEY (engine, first_trade)
+);
+
 -- What the trades of a market come to in an interval, kept as they are booked. A row changes while its interval lasts; an interval
 -- without a trade has none.
 CREATE FUNCTION matching.candle_intervals() RETURNS int[] LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
@@ -161,7 +170,7 @@ CREATE TABLE matching.candle (
 DO $$
 DECLARE t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['engine', 'asset', 'market', 'account', 'trade', 'movement', 'portion'] LOOP
+  FOREACH t IN ARRAY ARRAY['engine', 'asset', 'market', 'account', 'trade', 'movement', 'portion', 'trade_partition'] LOOP
     EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON matching.%I
                       FOR EACH STATEMENT EXECUTE FUNCTION matching.refuse_change()', t || '_append_only', t);
     EXECUTE format('REVOKE ALL ON matching.%I FROM PUBLIC', t);
@@ -203,6 +212,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON matching.%I FROM PUBLIC', v_name);
     EXECUTE format('ALTER TABLE matching.trade ATTACH PARTITION matching.%I FOR VALUES FROM (%s, %s) TO (%s, %s)',
       v_name, p_engine, v_room + 1, p_engine, v_room + 1 + v_rows);
+    INSERT INTO matching.trade_partition VALUES (p_engine, v_room + 1, v_room + v_rows, v_name);
     v_room := v_room + v_rows;
     UPDATE matching.head AS h SET room = v_room WHERE h.engine = p_engine;
     RETURN NEXT v_name;
@@ -410,40 +420,93 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
 $$;
 
 -- ---------------------------------------------------------------- reading
+-- Two things cost nothing in a small table and much in a large one.
+-- A statement that may look into any partition is planned for all of them, a millisecond for five: so a page is read partition by
+-- partition from the newest, each named by its numbers, until it is full.
+-- Asked for "the newest of this account" by equality and order, PostgreSQL guesses how often an account trades; for one that traded much
+-- and left, it reads the trades of all others back to it. A row compared as a whole can only be found in the index of just these
+-- columns; what follows there may be somebody else's, and is left out.
 
 -- How many of the engine's trades are before this event, of all without one; so their numbers are this and below. Reads one portion's
 -- trades at most.
 CREATE FUNCTION matching.trades_before(p_engine smallint, p_seq bigint, p_index int) RETURNS bigint
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(
-    (SELECT p.first_trade - 1 + (SELECT count(*) FROM matching.trade AS t
-                                  WHERE t.engine = p_engine AND t.number BETWEEN p.first_trade AND p.last_trade
-                                    AND (t.seq, t.index) < (p_seq, p_index))
-       FROM matching.portion AS p
-      WHERE p.engine = p_engine AND (p.seq, p.index) >= (p_seq, p_index) ORDER BY p.seq, p.index LIMIT 1),
-    (SELECT h.trades FROM matching.head AS h WHERE h.engine = p_engine));
-$$;
-
--- The next row of an index after a place in it. PostgreSQL must not be asked for "the first of this account" by equality and order: it
--- guesses how often an account trades, and for one that traded much and left, it reads the trades of all others back to it. A row
--- compared as a whole can only be found in the index of just these columns, where what follows may be somebody else's.
-
--- The markets in which an account has traded: two looks into the index for each, however many trades there are.
-CREATE FUNCTION matching.markets_of(p_engine smallint, p_account int) RETURNS SETOF smallint
-LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
-DECLARE v_market smallint := -1;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE v_first bigint; v_last bigint; v_count bigint;
 BEGIN
-  LOOP
-    v_market := least(
-      (SELECT f.market
-         FROM (SELECT t.taker, t.market FROM matching.trade AS t
-                WHERE t.engine = p_engine AND (t.taker, t.engine, t.market, t.number) > (p_account, p_engine, v_market, 9223372036854775807)
-                ORDER BY t.taker, t.engine, t.market, t.number LIMIT 1) AS f WHERE f.taker = p_account),
-      (SELECT f.market
-         FROM (SELECT t.maker, t.market FROM matching.trade AS t
-                WHERE t.engine = p_engine AND (t.maker, t.engine, t.market, t.number) > (p_account, p_engine, v_market, 9223372036854775807)
-                ORDER BY t.maker, t.engine, t.market, t.number LIMIT 1) AS f WHERE f.maker = p_account));
-    EXIT WHEN v_market IS NULL;
-    RETURN NEXT v_market;
+  SELECT p.first_trade, p.last_trade INTO v_first, v_last FROM matching.portion AS p
+   WHERE p.engine = p_engine AND (p.seq, p.index) >= (p_seq, p_index) ORDER BY p.seq, p.index LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN (SELECT h.trades FROM matching.head AS h WHERE h.engine = p_engine);
+  END IF;
+  EXECUTE 'SELECT count(*) FROM matching.trade AS t WHERE t.engine = $1 AND t.number BETWEEN $2 AND $3 AND (t.seq, t.index) < ($4, $5)'
+    INTO v_count USING p_engine, v_first, v_last, p_seq, p_index;
+  RETURN v_first - 1 + v_count;
+END $$;
+
+-- The newest p_limit trades of a market before an event.
+CREATE FUNCTION matching.trades_of(p_engine smallint, p_market smallint, p_seq bigint, p_index int, p_limit int) RETURNS SETOF matching.trade
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE v_upto CONSTANT bigint := matching.trades_before(p_engine, p_seq, p_index); v_left int := p_limit; v_rows int; r record;
+BEGIN
+  FOR r IN SELECT p.first_trade, p.last_trade FROM matching.trade_partition AS p
+            WHERE p.engine = p_engine AND p.first_trade <= v_upto ORDER BY p.first_trade DESC LOOP
+    RETURN QUERY EXECUTE $q$
+      SELECT f.* FROM (
+        SELECT t.* FROM matching.trade AS t
+         WHERE t.engine = $1 AND t.number BETWEEN $3 AND $4 AND (t.engine, t.market, t.number) <= ($1, $2, $5)
+         ORDER BY t.engine DESC, t.market DESC, t.number DESC LIMIT $6) AS f
+       WHERE f.market = $2 ORDER BY f.number DESC
+    $q$ USING p_engine, p_market, r.first_trade, r.last_trade, v_upto, v_left;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    v_left := v_left - v_rows;
+    EXIT WHEN v_left = 0;
+  END LOOP;
+END $$;
+
+-- The newest p_limit trades of an account before an event, in one market or, without it, in all. Of all: first the markets in which it
+-- traded, two looks into the index for each, then of each and either side as many numbers as may be needed, then the rows.
+CREATE FUNCTION matching.fills_of(p_engine smallint, p_account int, p_market smallint, p_seq bigint, p_index int, p_limit int)
+RETURNS SETOF matching.trade
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE v_upto CONSTANT bigint := matching.trades_before(p_engine, p_seq, p_index); v_left int := p_limit; v_rows int; r record;
+BEGIN
+  FOR r IN SELECT p.first_trade, p.last_trade FROM matching.trade_partition AS p
+            WHERE p.engine = p_engine AND p.first_trade <= v_upto ORDER BY p.first_trade DESC LOOP
+    RETURN QUERY EXECUTE $q$
+      WITH RECURSIVE market (no) AS (
+        SELECT coalesce($3, -1::smallint)
+        UNION ALL
+        SELECT least(
+                 (SELECT f.market FROM (
+                    SELECT t.taker AS account, t.market FROM matching.trade AS t
+                     WHERE t.engine = $1 AND t.number BETWEEN $4 AND $5
+                       AND (t.taker, t.engine, t.market, t.number) > ($2, $1, m.no, 9223372036854775807)
+                     ORDER BY t.taker, t.engine, t.market, t.number LIMIT 1) AS f WHERE f.account = $2),
+                 (SELECT f.market FROM (
+                    SELECT t.maker AS account, t.market FROM matching.trade AS t
+                     WHERE t.engine = $1 AND t.number BETWEEN $4 AND $5
+                       AND (t.maker, t.engine, t.market, t.number) > ($2, $1, m.no, 9223372036854775807)
+                     ORDER BY t.maker, t.engine, t.market, t.number LIMIT 1) AS f WHERE f.account = $2))
+          FROM market AS m WHERE m.no IS NOT NULL AND $3 IS NULL
+      ), page AS (
+        SELECT f.number
+          FROM market AS m
+         CROSS JOIN LATERAL (
+           (SELECT t.taker AS account, t.market, t.number FROM matching.trade AS t
+             WHERE t.engine = $1 AND t.number BETWEEN $4 AND $5 AND (t.taker, t.engine, t.market, t.number) <= ($2, $1, m.no, $6)
+             ORDER BY t.taker DESC, t.engine DESC, t.market DESC, t.number DESC LIMIT $7)
+           UNION ALL
+           (SELECT t.maker, t.market, t.number FROM matching.trade AS t
+             WHERE t.engine = $1 AND t.number BETWEEN $4 AND $5 AND (t.maker, t.engine, t.market, t.number) <= ($2, $1, m.no, $6)
+             ORDER BY t.maker DESC, t.engine DESC, t.market DESC, t.number DESC LIMIT $7)) AS f
+         WHERE m.no >= 0 AND f.account = $2 AND f.market = m.no
+         ORDER BY f.number DESC LIMIT $7
+      )
+      SELECT t.* FROM page AS p JOIN matching.trade AS t ON t.engine = $1 AND t.number = p.number AND t.number BETWEEN $4 AND $5
+       ORDER BY t.number DESC
+    $q$ USING p_engine, p_account, p_market, r.first_trade, r.last_trade, v_upto, v_left;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    v_left := v_left - v_rows;
+    EXIT WHEN v_left = 0;
   END LOOP;
 END $$;
