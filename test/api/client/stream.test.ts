@@ -4,12 +4,7 @@ import { createTradingClient } from '../../../api/client/index.ts';
 import type { LocalBook } from '../../../api/client/local-book.ts';
 import type { StreamClient, StreamOptions } from '../../../api/client/stream.ts';
 import type { StreamTrading } from '../../../api/stream/channels.ts';
-import type {
-  AccountSnapshot,
-  FeedListener,
-  FeedMessage,
-  TradeView,
-} from '../../../matching/trading/contract.ts';
+import type { FeedListener, FeedMessage, TradeView } from '../../../matching/trading/contract.ts';
 import {
   account,
   closeAll,
