@@ -1,5 +1,4 @@
 /** The api's end of the link: a view that is the engine's, and what was sent to it. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { errorsOf, messageOf } from '#core/errors';
 import { type CommandBody, commandBytes, commandSlots, writeCommand } from '../commands.ts';
 import type { EngineConfig } from '../config.ts';
@@ -10,7 +9,8 @@ import { semanticsVersion } from '../vocabulary.ts';
 import { assertFits } from './command-ranges.ts';
 import { type Connection, type ConnectionEnd, dial } from './dial.ts';
 import { clientLimits, type LinkClientLimits } from './limits.ts';
-import { Mirror } from './mirror.ts';
+import { ArrivingSnapshot, type Mirror } from './mirror.ts';
+import { type Attempt, keepConnected } from './reconnect.ts';
 import { Submissions } from './submissions.ts';
 import { assertToken } from './token.ts';
 import {
@@ -31,7 +31,6 @@ import {
   messageKind,
   mismatchOf,
   protocolVersion,
-  type ResetContent,
   readRefused,
   readReset,
   readServerHello,
@@ -71,15 +70,13 @@ interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
-/** A snapshot of which not all parts are there. */
-interface Arriving {
-  readonly content: ResetContent;
-  readonly bytes: Uint8Array;
-  at: number;
-}
 
 function assertUrls(urls: readonly string[]): void {
-  const wrong = urls.find((url) => !URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol));
+  const wrong = urls.find((url) => {
+    if (!URL.canParse(url)) return true;
+    const { protocol, hash } = new URL(url);
+    return !/^wss?:$/.test(protocol) || hash !== '';
+  });
   if (urls.length > 0 && wrong === undefined) return;
   throw fail(
     'MATCHING_CONFIG_INVALID',
@@ -105,14 +102,16 @@ class Client implements EngineLink {
   /** Of the connection there is; undefined until it has said it. */
   #hello: ServerHello | undefined;
   #mirror: Mirror | undefined;
-  #arriving: Arriving | undefined;
+  #arriving: ArrivingSnapshot | undefined;
   /** With the connection there is; the view, ever. */
   #isUpToDate = false;
   #wasUpToDate = false;
   #engineName: string | undefined;
   #epoch = 0;
   #settlementLags = false;
-  #refusal: Error | undefined;
+  /** By the address that was tried last; and when all of them have refused, for those who wait. */
+  #refusal: string | undefined;
+  #allRefused: Error | undefined;
 
   constructor(options: ConnectLinkOptions) {
     const { url, token, config, limits } = options;
@@ -129,7 +128,16 @@ class Client implements EngineLink {
     };
     this.#submissions = new Submissions(this.#limits);
     this.#sweep = setInterval(() => this.#submissions.expire(performance.now()), sweepMs);
-    this.#running = this.#run();
+    this.#running = keepConnected({
+      urls: this.#urls,
+      limits: this.#limits,
+      signal: this.#closing.signal,
+      connect: async (to) => await this.#connect(to),
+      onAllRefused: () => {
+        this.#allRefused = fail('MATCHING_LINK_REFUSED', this.#refusal ?? 'every address refuses the link');
+        this.#settleWaiters(this.#allRefused);
+      },
+    });
   }
 
   get engineName(): string {
@@ -156,7 +164,7 @@ class Client implements EngineLink {
   ready = async (): Promise<void> => {
     if (this.#wasUpToDate) return;
     if (this.#closing.signal.aborted) throw linkDown('the link was closed');
-    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#allRefused !== undefined) throw this.#allRefused;
     await new Promise<void>((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
     });
@@ -199,23 +207,7 @@ class Client implements EngineLink {
 
   // -------------------------------------------------------------- connections
 
-  async #run(): Promise<void> {
-    const { retryMinMs, retryMaxMs, refusedRetryMs } = this.#limits;
-    let retryMs = retryMinMs;
-    for (let attempt = 0; !this.#closing.signal.aborted; attempt++) {
-      const url = this.#urls[attempt % this.#urls.length] ?? '';
-      const wasUpToDate = await this.#connect(url);
-      if (wasUpToDate) retryMs = retryMinMs;
-      // The next one may serve already.
-      if ((attempt + 1) % this.#urls.length !== 0 && !wasUpToDate) continue;
-      const waitMs = this.#refusal === undefined ? retryMs * (0.5 + Math.random() / 2) : refusedRetryMs;
-      await delay(waitMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
-      retryMs = Math.min(retryMs * 2, retryMaxMs);
-    }
-  }
-
-  /** @returns whether it came so far that the view was up to date */
-  async #connect(url: string): Promise<boolean> {
+  async #connect(url: string): Promise<Attempt> {
     const { token } = this.#options;
     const { connectMs, silentMs } = this.#limits;
     const connection = dial({
@@ -234,15 +226,14 @@ class Client implements EngineLink {
     this.#isUpToDate = false;
     this.#submissions.disconnected();
     this.#heardEnd(url, end);
-    return wasUpToDate;
+    if (wasUpToDate) return 'served';
+    return end.isRefused ? 'refused' : 'away';
   }
 
   #heardEnd(url: string, { isRefused, problem }: ConnectionEnd): void {
     if (this.#closing.signal.aborted) return;
-    this.#refusal = isRefused
-      ? fail('MATCHING_LINK_REFUSED', `${url} refuses the link: ${problem}`, { url })
-      : undefined;
-    if (this.#refusal !== undefined) this.#settleWaiters(this.#refusal);
+    if (isRefused) this.#refusal = `${url} refuses the link: ${problem}`;
+    else this.#allRefused = undefined;
     this.#tell({ kind: 'disconnected', url, isRefused, problem });
   }
 
@@ -275,7 +266,7 @@ class Client implements EngineLink {
       const { settlementLags, stateHash } = readStatus(content);
       this.#settlementLags = settlementLags;
       if (stateHash !== undefined) this.#compare(stateHash, connection);
-    } else if (kind === messageKind.reset) this.#beginReset(readReset(content));
+    } else if (kind === messageKind.reset) this.#endReset(new ArrivingSnapshot(readReset(content)));
     else if (kind === messageKind.snapshotPart) this.#addPart(content);
     else connection.close(closeCode.badMessage, `message ${kind} was not expected`);
   }
@@ -346,35 +337,23 @@ class Client implements EngineLink {
     if (this.#mirror.engine.seq < this.#hello.seq) return;
     this.#isUpToDate = true;
     this.#wasUpToDate = true;
-    this.#refusal = undefined;
+    this.#allRefused = undefined;
     this.#settleWaiters();
   }
 
   // -------------------------------------------------------------- beginning anew
 
-  #beginReset(content: ResetContent): void {
-    this.#arriving = { content, bytes: new Uint8Array(content.bytes), at: 0 };
-    this.#endReset();
-  }
-
   #addPart(part: Buffer): void {
-    const arriving = this.#arriving;
-    if (arriving === undefined || arriving.at + part.length > arriving.bytes.length)
-      throw fail('MATCHING_LINK_REFUSED', 'a part of no snapshot came');
-    arriving.bytes.set(part, arriving.at);
-    arriving.at += part.length;
-    this.#endReset();
+    if (this.#arriving?.add(part) !== true) throw fail('MATCHING_LINK_REFUSED', 'a part of no snapshot came');
+    this.#endReset(this.#arriving);
   }
 
-  #endReset(): void {
-    const { content, bytes, at } = this.#arriving as Arriving;
-    if (at < bytes.length) return;
+  #endReset(arriving: ArrivingSnapshot): void {
+    this.#arriving = arriving;
+    if (!arriving.isWhole) return;
     this.#arriving = undefined;
-    const { seq, stateHash } = content;
-    this.#mirror = new Mirror(
-      this.config,
-      bytes.length === 0 ? undefined : { seq, stateHash, content: bytes },
-    );
+    const { seq } = arriving;
+    this.#mirror = arriving.mirror(this.config);
     this.#mirror.hashEvery = this.#hello?.hashEvery ?? 1;
     this.#submissions.skipped(seq);
     this.#tell({ kind: 'reset', seq });

@@ -1,7 +1,8 @@
 /** One connection to the engine's process: from the first byte to its end, and why it ended. */
 import { type RawData, WebSocket } from 'ws';
+import { messageOf } from '#core/errors';
 import { bearer } from './token.ts';
-import { closeCode, isRefusal, toClientBytesMax } from './wire.ts';
+import { closeCode, closeReason, isRefusal, toClientBytesMax } from './wire.ts';
 
 export interface ConnectionEnd {
   /** Refused: a person has to change something. */
@@ -18,7 +19,6 @@ export interface DialOptions {
 /** An end that hears nothing any more from the moment it is closed. */
 export interface Connection {
   readonly send: (bytes: Buffer) => void;
-  /** @param reason at most 123 bytes */
   readonly close: (code: number, reason: string) => void;
   readonly ended: Promise<ConnectionEnd>;
 }
@@ -64,7 +64,7 @@ export function dial(options: DialOptions): Connection {
       isClosing = true;
       clearTimeout(silence);
       silence = setTimeout(() => socket.terminate(), closeMs);
-      socket.close(code, reason);
+      socket.close(code, closeReason(reason));
     },
     ended: new Promise((resolve) => {
       socket.on('close', (code, reason) => {
@@ -98,7 +98,7 @@ export function dial(options: DialOptions): Connection {
     try {
       onMessage(data, isBinary, connection);
     } catch (error) {
-      connection.close(closeCode.badMessage, error instanceof Error ? error.message.slice(0, 100) : 'failed');
+      connection.close(closeCode.badMessage, messageOf(error));
     }
   });
   return connection;

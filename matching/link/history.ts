@@ -15,7 +15,7 @@ type Wanted = Pick<HistoryRequest, 'afterSeq' | 'throughSeq'>;
 
 export class HistoryReadings {
   readonly #source: Pick<HistoryRequest, 'folder' | 'configHash'>;
-  readonly #waiting: (() => void)[] = [];
+  #waiting: (() => void)[] = [];
   #running = 0;
 
   constructor(source: Pick<HistoryRequest, 'folder' | 'configHash'>) {
@@ -25,7 +25,7 @@ export class HistoryReadings {
   /** @returns ends it; nobody hears of it any more */
   read(wanted: Wanted, listener: HistoryListener): () => void {
     let end = (): void => {
-      this.#waiting.splice(this.#waiting.indexOf(start), 1);
+      this.#waiting = this.#waiting.filter((waiting) => waiting !== start);
     };
     const start = (): void => {
       end = this.#start(wanted, listener);

@@ -30,7 +30,7 @@ export const serverLimits: LinkServerLimits = {
 };
 
 export interface LinkClientLimits {
-  /** Commands that were sent and have no answer. 16 KiB of them a millisecond are far more than one api can take in. */
+  /** Commands that were sent and have no answer: at 10 ms to an answer, 1.6 million commands a second. */
   readonly pendingCommands: number;
   /** From sending to the events, a lost connection included; then MATCHING_OUTCOME_UNKNOWN. */
   readonly answerMs: number;
@@ -58,8 +58,8 @@ export const messageCommandsMax = 4_096;
 export const snapshotPartBytes = 1 << 18;
 /** An engine with the most accounts, 2^22, and 16 assets has 1 GiB of balances. */
 export const snapshotBytesMax = 2 ** 31 - 1;
-/** The reading of the journal, how far it may be ahead of the network. */
-export const historyBytesMax = 1 << 22;
+/** How far the reading of the journal may be ahead of the network; well below what makes a client one that is too slow. */
+export const historyBytesMax = 1 << 20;
 /** Times that a client may read the journal again because the commands in memory have overtaken it. */
 export const historyRoundsMax = 16;
 /** Readings of the journal at once: each has a thread, and a segment of 64 MiB in memory. */

@@ -8,15 +8,46 @@ import { matchingErrors } from '../errors.ts';
 import type { EventSlots } from '../events.ts';
 import type { StateHash } from '../journal/index.ts';
 import { drainEvents, hashesKept, messageCommandsMax } from './limits.ts';
+import type { ResetContent } from './wire.ts';
 
 const fail = errorsOf(matchingErrors);
 /** Aligned memory for the commands of one message; they are applied before the next one comes. */
 const scratch: CommandSlots = commandSlots(new ArrayBuffer(messageCommandsMax * commandBytes));
 
-export interface MirrorStart {
-  readonly seq: number;
-  readonly stateHash: string;
-  readonly content: Uint8Array;
+type SnapshotHead = Pick<ResetContent, 'seq' | 'stateHash'>;
+
+/** A snapshot whose parts come one after the other. */
+export class ArrivingSnapshot {
+  readonly #head: ResetContent;
+  /** No Buffer: its slices would share its memory, and tables of words begin at a multiple of their word. */
+  readonly #bytes: Uint8Array;
+  #filled = 0;
+
+  constructor(content: ResetContent) {
+    this.#head = content;
+    this.#bytes = new Uint8Array(content.bytes);
+  }
+
+  get seq(): number {
+    return this.#head.seq;
+  }
+
+  get isWhole(): boolean {
+    return this.#filled === this.#bytes.length;
+  }
+
+  /** @returns false: it is more than was announced */
+  add(part: Uint8Array): boolean {
+    if (this.#filled + part.length > this.#bytes.length) return false;
+    this.#bytes.set(part, this.#filled);
+    this.#filled += part.length;
+    return true;
+  }
+
+  /** @throws MATCHING_SNAPSHOT_INVALID */
+  mirror(config: EngineConfig): Mirror {
+    return new Mirror(config, this.#bytes.length === 0 ? undefined : { ...this.#head, content: this.#bytes });
+  }
 }
 
 export class Mirror {
@@ -27,7 +58,7 @@ export class Mirror {
   readonly #hashes = new Map<number, string>();
 
   /** @param start undefined: an engine without commands @throws MATCHING_SNAPSHOT_INVALID */
-  constructor(config: EngineConfig, start: MirrorStart | undefined) {
+  constructor(config: EngineConfig, start: (SnapshotHead & { readonly content: Uint8Array }) | undefined) {
     this.engine = start === undefined ? createEngine(config) : restoreEngine(config, start.content);
     if (start === undefined) return;
     const { seq } = this.engine;

@@ -224,7 +224,7 @@ class RunningServer {
     if (this.#stopped !== undefined) return;
     this.#stopped = problem;
     this.#tell({ kind: 'stopped', problem });
-    for (const session of this.#sessions) session.close(closeCode.stopped, problem.slice(0, 100));
+    for (const session of this.#sessions) session.close(closeCode.stopped, problem);
   }
 }
 

@@ -11,6 +11,7 @@ import type { RecentCommands } from './recent.ts';
 import { linkBatchMax } from './types.ts';
 import {
   closeCode,
+  closeReason,
   decode,
   encodeRefused,
   encodeReset,
@@ -117,13 +118,12 @@ export class Session {
     this.send(encodeStatus({ settlementLags, ...(fits ? { stateHash } : {}) }));
   }
 
-  /** @param reason at most 123 bytes */
   close(code: number, reason: string): void {
     if (this.#closedWith !== undefined) return;
     this.#closedWith = { code, reason };
     this.#endReading?.();
     this.#phase = undefined;
-    this.#socket.close(code, reason);
+    this.#socket.close(code, closeReason(reason));
     // The goodbye stands behind what it does not take.
     this.#timers.push(setTimeout(() => this.#socket.terminate(), this.#parts.limits.closeMs));
   }
@@ -161,7 +161,7 @@ export class Session {
       else if (message.kind === messageKind.submit && this.#phase !== undefined) this.#submit(message);
       else this.close(closeCode.badMessage, `message ${message.kind} was not expected`);
     } catch (error) {
-      this.close(closeCode.badMessage, messageOf(error).slice(0, 100));
+      this.close(closeCode.badMessage, messageOf(error));
     }
   }
 
@@ -199,7 +199,7 @@ export class Session {
       {
         onMessage: (bytes, sent) => this.send(bytes, sent),
         onSnapshotSkipped: (snapshot, problem) => onNotice({ kind: 'snapshot-skipped', snapshot, problem }),
-        onFailed: (problem) => this.close(closeCode.noHistory, problem.slice(0, 100)),
+        onFailed: (problem) => this.close(closeCode.noHistory, problem),
         onDone: () => {
           this.#endReading = undefined;
           if (recent.hasAfter(throughSeq)) this.#live(throughSeq);

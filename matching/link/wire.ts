@@ -63,6 +63,8 @@ export const closeCode = {
   noHistory: 4500,
   stopped: 4503,
 } as const;
+/** What RFC 6455 has room for: 123 bytes. */
+export const closeReason = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 120);
 /** A person has to change something before it can be better. */
 export const isRefusal = (code: number): boolean =>
   code === closeCode.otherProtocol ||

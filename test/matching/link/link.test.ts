@@ -15,6 +15,7 @@ async function submit(sequencer: Sequencer, from: number, to: number): Promise<v
       commands.slice(at, Math.min(at + 250, to)).map(async (body) => await sequencer.submit(body)),
     );
 }
+const command = (at: number): CommandBody => commands[at] as CommandBody;
 async function openAgain(folder: string): Promise<Sequencer> {
   const sequencer = await openSequencer({ folder, config: loadConfig, clock: { nowMs: () => Date.now() } });
   atEnd(async () => await sequencer.close());
@@ -185,6 +186,30 @@ describe('a view', () => {
     await expectSame(linked, sequencer);
     expect(linked.resets).toEqual([0]);
     expect(linked.events).toEqual(expected);
+  });
+
+  test('catches up while commands keep coming', async () => {
+    const served = await serve({
+      sequencer: { limits: { segmentBytes: 16_384, snapshotEvery: 1_000 } },
+      server: { limits: { recentCommands: 256 } },
+    });
+    const { sequencer } = served;
+    await submit(sequencer, 0, 1_500);
+    const end = new AbortController();
+    const over = end.signal;
+    let at = 1_500;
+    const load = (async () => {
+      for (; at < commands.length && !over.aborted; at++) await sequencer.submit(command(at));
+    })();
+    const linked = connect(served.url);
+    await linked.link.ready();
+    const readyAt = linked.link.view().seq;
+    await until(() => linked.link.view().seq > readyAt + 100);
+    end.abort();
+    await load;
+    await expectSame(linked, sequencer);
+    expect(linked.resets).toEqual([1_000]);
+    expect(linked.notices.filter(({ kind }) => kind === 'disconnected')).toEqual([]);
   });
 
   test('begins anew when what it needs was removed', async () => {

@@ -57,6 +57,6 @@ test('random commands over links whose connections are cut give the same events 
         await sequencer.close();
       },
     ),
-    { numRuns: 6 },
+    { numRuns: 6, endOnFailure: true },
   );
 });
