@@ -51,7 +51,7 @@ export interface SpotContext {
   readonly looksMs?: Looks;
 }
 export interface SpotOperations extends Pick<TradingOperations, 'moveSpot' | 'spotTransfer'> {
-  /** Looks at what is pending although nobody waits for it: a part of all, the next time the next part. */
+  /** Looks at what is pending although nobody waits for it: a part of all, the next time the next part. @throws the first failure, at its end */
   resume(): Promise<void>;
 }
 
@@ -94,7 +94,11 @@ class SpotTransfers implements SpotOperations {
       limit: rowsPerRound,
     });
     this.#place = pending.length < rowsPerRound ? roundStart : (pending.at(-1)?.place ?? roundStart);
-    for (const { row } of pending) await this.#finish(row, { isNew: false, looks: oneLook });
+    // One that fails must not keep those after it.
+    const failed: unknown[] = [];
+    for (const { row } of pending)
+      await this.#finish(row, { isNew: false, looks: oneLook }).catch((error: unknown) => failed.push(error));
+    if (failed.length > 0) throw failed[0];
   }
 
   /** Undefined when there is one of this id. @throws LEDGER_INSUFFICIENT_FUNDS and others; nothing is written then */

@@ -170,6 +170,10 @@ test('what nobody asks for again is finished all the same, oldest first', async 
   await spot.resume();
   expect(await states()).toEqual(['pending', 'done', 'pending']);
   await desk.turn();
+  // The first statement is that which lists them; one of the next is of the first transfer.
+  const faulty = failing(pool, 2, 'before');
+  await expect(desk.operations({ pool: faulty.pool }).resume()).rejects.toBeInstanceOf(Fault);
+  expect(await states()).toEqual(['pending', 'done', 'done']);
   await spot.resume();
   expect(await states()).toEqual(['done', 'done', 'done']);
   await desk.expectEqual();
