@@ -37,6 +37,13 @@ const fail = errorsOf(matchingErrors);
 const retryMs = 500;
 /** Between two looks whether the settler has stopped, which not every way of stopping tells. */
 const watchMs = 250;
+/**
+ * Between two looks whether the settled head can follow commands that moved no value: readers of the books, such as an api that
+ * has just started, wait until it is as far as what they have seen. While commands come all the time it follows in ten such steps,
+ * so that it is at most a row each ten seconds.
+ */
+const followMs = 1_000;
+const followAfterLooks = 10;
 /** Between two looks whether empty partitions are ahead; the settlement makes one that is missing, so late is only slower. */
 const partitionsMs = 60_000;
 
@@ -98,6 +105,9 @@ class EngineBooks implements Books {
   /** An event did not reach the settler, so it must get none of those after it. */
   #missed: StrongroomError | undefined;
   #isStopTold = false;
+  /** Of the last look, and looks since the head has followed. */
+  #lookedAtSeq = 0;
+  #looks = 0;
 
   constructor(options: BooksOptions) {
     this.#options = options;
@@ -244,6 +254,7 @@ class EngineBooks implements Books {
     makeRoom();
     this.#timers.push(
       setInterval(() => this.#watch(settler, engine), watchMs),
+      setInterval(() => this.#follow(settler), followMs),
       setInterval(makeRoom, partitionsMs),
     );
     this.#fed = this.#feed(engine);
@@ -292,6 +303,19 @@ class EngineBooks implements Books {
 
   // -------------------------------------------------------------- a stop
 
+  #follow(settler: Settler): void {
+    if (this.#stopped !== undefined) return;
+    const { publishedSeq } = this.#options.sequencer;
+    const isQuiet = publishedSeq === this.#lookedAtSeq;
+    this.#lookedAtSeq = publishedSeq;
+    this.#looks++;
+    const { seq, index } = settler.head;
+    const isBehind = seq < publishedSeq || (seq === publishedSeq && index !== wholeCommand);
+    if (!isBehind || settler.waiting > 0 || (!isQuiet && this.#looks < followAfterLooks)) return;
+    this.#looks = 0;
+    // What stops it is seen by the watch; a database that is away it asks again itself.
+    settler.drain(publishedSeq).catch(() => undefined);
+  }
   #watch(settler: Settler, engine: SettledEngine): void {
     const stopped = this.#stopped;
     if (stopped === undefined || this.#isStopTold) return;

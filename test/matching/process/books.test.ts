@@ -71,6 +71,15 @@ test('an event that is missing stops the settlement and new orders, and is a cas
     ({ waitingEvents }) => waitingEvents === 0,
   );
   expect(books.lags()).toBe(false);
+  // Also commands that move no value are followed, so that readers know how far the books are.
+  const [closed] = await sequencer.submit({ kind: 'set-market', market: 0, state: 'closed' });
+  await until(
+    async () => {
+      const read = 'SELECT seq::int, index FROM matching.head';
+      return (await pool.query<{ seq: number; index: number }>(read)).rows[0];
+    },
+    (head) => head?.seq === closed?.seq && head?.index === 2 ** 31 - 1,
+  );
   const debit = { kind: 'debit', account: 1, asset: 0, units: 1n } as const;
   passesOn = false;
   await sequencer.submit(debit);
