@@ -7,7 +7,7 @@ import type { SettledEngine } from '../../settlement/store.ts';
 import { type Feed, type FeedOptions, LinkFeed } from './feed.ts';
 import { settledHistory } from './history.ts';
 
-export type { CandlesAsked, Feed, TradesAsked } from './feed.ts';
+export type { Feed } from './feed.ts';
 
 export interface CreateFeedOptions extends Omit<FeedOptions, 'history'> {
   /** Of the settlement's database: candles and trades from before the feed began. */

@@ -1,7 +1,13 @@
 /** Candles and trades that are asked for: what memory has, and before it what is settled. Each trade counts once. */
 import { errorsOf } from '#core/errors';
 import { type EventPlace, isBefore, wholeCommand } from '../../settlement/settlement-events.ts';
-import { type CandleView, candleIntervalMs, type TradeView, tradingLimits } from '../contract.ts';
+import {
+  type CandleInterval,
+  type CandleView,
+  candleIntervalMs,
+  type TradeView,
+  tradingLimits,
+} from '../contract.ts';
 import { tradingErrors } from '../errors.ts';
 import { type PublicTrade, tradeView } from '../views.ts';
 import { Candle } from './candle.ts';
