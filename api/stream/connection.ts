@@ -77,9 +77,9 @@ export class Connection {
     return this.#isClosing;
   }
 
-  /** Bytes that wait for the other side. */
-  get waitingBytes(): number {
-    return this.#options.ws.bufferedAmount;
+  /** Of snapshots and missed messages that are on their way. */
+  get askedBytes(): number {
+    return this.#askedBytes;
   }
 
   send(frame: Frame, asked?: 'asked'): void {

@@ -21,6 +21,11 @@ export interface StreamLimits {
    * connection is closed, so that a slow one costs no more than this. A snapshot it asked for does not count.
    */
   readonly bufferedBytesMax: number;
+  /**
+   * Snapshots and missed messages on their way to one connection; beyond it it may ask for no more. 50 books of 80 KiB. What is
+   * asked for at the same moment is the same bytes for all.
+   */
+  readonly askedBytesMax: number;
   /** Missed messages that are sent at once to one who comes back; beyond it a snapshot is less. Half of what may wait. */
   readonly replayBytesMax: number;
   /** Messages kept for one who waits for the snapshot of an account, which takes milliseconds. */
@@ -32,7 +37,7 @@ export interface StreamLimits {
    * 400 reads of a row in a second.
    */
   readonly recheckMs: number;
-  /** From the code of a close to the end of a connection that does not answer it. */
+  /** From the code of a close to the end of a connection that does not answer it; the end of the api waits for it too. */
   readonly closeGraceMs: number;
   /** For the headers of an upgrade to be judged. */
   readonly upgradeMs: number;
@@ -45,11 +50,12 @@ export const streamLimits: StreamLimits = {
   invalidPerMinute: 20,
   inFlightPerClient: 32,
   bufferedBytesMax: 2 ** 20,
+  askedBytesMax: 4 * 2 ** 20,
   replayBytesMax: 2 ** 19,
   heldMessagesMax: 10_000,
   heartbeatMs: 15_000,
   recheckMs: 5_000,
-  closeGraceMs: 5_000,
+  closeGraceMs: 2_000,
   upgradeMs: 5_000,
 };
 

@@ -109,6 +109,7 @@ export class Session {
     // Again for the same channel: anew from here.
     this.#leave(key);
     if (this.#joined.size >= limits.subscriptionsPerClient) throw this.#limit('subscriptionsPerClient');
+    if (this.#options.connection.askedBytes >= limits.askedBytesMax) throw this.#limit('askedBytesMax');
     if (spec.channel !== 'account') {
       await this.#join(key, spec, { id, after });
       return;
@@ -176,7 +177,7 @@ export class Session {
     this.#joined.delete(key);
   }
 
-  #limit(name: 'subscriptionsPerClient' | 'inFlightPerClient') {
+  #limit(name: 'subscriptionsPerClient' | 'inFlightPerClient' | 'askedBytesMax') {
     const max = this.#options.limits[name];
     return fail('API_STREAM_LIMIT', `more than ${max}: ${name}`, { limit: name, max });
   }

@@ -270,6 +270,9 @@ describe('the end of a connection', () => {
     const good = await Recorder.open(served);
     const slow = await Recorder.open(served);
     for (const client of [good, slow]) await client.ask({ op: 'subscribe', channel: 'book', market: ethUsd });
+    // Of each order of the account some 300 bytes more.
+    await slow.ask({ op: 'subscribe', channel: 'account', accountId: account(1) });
+    await slow.caughtUp();
     slow.ws.pause();
     const isNoticed = (): boolean => served.notices.some(({ kind }) => kind === 'slow-consumer');
     let portions = 0;
@@ -313,6 +316,27 @@ describe('the end of a connection', () => {
     await served.trading.place(order({ price: '109' }));
     await client.caughtUp();
     expect(client.feed('book')).toHaveLength(1);
+  });
+
+  test('one who does not take its snapshots cannot ask for more and more of them', async () => {
+    const served = await serve({ limits: { askedBytesMax: 20_000 } });
+    for (let at = 0; at < 500; at++) await served.trading.place(order({ price: (110 + at).toString() }));
+    const client = await Recorder.open(served);
+    client.ws.pause();
+    // Each of 10 kB; the kernel takes some megabytes of them.
+    const asks = 2_000;
+    for (let at = 0; at < asks; at++)
+      client.say({ op: 'subscribe', id: at.toString(), channel: 'book', market: ethUsd });
+    client.ws.resume();
+    await client.next(({ id }) => id === (asks - 1).toString());
+    const refused = client.messages.filter(({ problem }) => problem?.details['limit'] === 'askedBytesMax');
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused[0]?.problem).toMatchObject({ code: 'API_STREAM_LIMIT', retryable: true });
+    // Now that it reads, it may.
+    await client.caughtUp();
+    expect(await client.ask({ op: 'subscribe', channel: 'book', market: ethUsd })).toMatchObject({
+      type: 'subscribed',
+    });
   });
 
   test('one who gives no sign of life is cut; one who does stays', async () => {
