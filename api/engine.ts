@@ -8,7 +8,7 @@ import type { Clock } from '#core/ports';
 import { loadConfig } from '#infra/config';
 import { infraErrors } from '#infra/contract';
 import type { Pool } from '#infra/db';
-import type { createLogger } from '#infra/log';
+import type { Logger } from '#infra/log';
 import type { Ledger } from '#ledger';
 import { engineConfigSchema, parseEngineConfig } from '#matching/contract';
 import { connectLink, type LinkNotice } from '#matching/link';
@@ -30,7 +30,7 @@ export interface EngineDeps {
   readonly clock: Clock;
   /** By asset: those of the chains, and those of our books only. */
   readonly decimals: ReadonlyMap<string, number>;
-  readonly log: ReturnType<typeof createLogger>;
+  readonly log: Logger;
 }
 
 /** The content never reaches a message. @throws INFRA_CONFIG_INVALID */
@@ -56,6 +56,7 @@ export function reachEngine(engine: EngineConnection, deps: EngineDeps): Reached
       },
     );
   let otherName: string | undefined;
+  let lastProblem = '';
   const link = connectLink({
     url: engine.url,
     token: readToken(engine.tokenFile),
@@ -63,8 +64,13 @@ export function reachEngine(engine: EngineConnection, deps: EngineDeps): Reached
     onNotice,
   });
   function onNotice(notice: LinkNotice): void {
-    const quiet = notice.kind === 'connected' || notice.kind === 'reset';
-    log[quiet ? 'info' : 'warn']({ notice }, `engine.${notice.kind}`);
+    const problem = 'problem' in notice ? notice.problem : '';
+    // One that is away is tried again all the time, and told once.
+    log[problem === '' ? 'info' : problem === lastProblem ? 'debug' : 'warn'](
+      { notice },
+      `engine.${notice.kind}`,
+    );
+    lastProblem = problem;
     if (notice.kind !== 'connected' || link.engineName === engine.name) return;
     // Trades of another engine are other trades: better none.
     otherName = link.engineName;

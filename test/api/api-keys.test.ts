@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPool } from '#infra/db';
 import { createApiKeys } from '../../api/keys/store.ts';
-import { databaseForThisFile } from '../support/database.ts';
+import { databaseForThisFile, superuserOf } from '../support/database.ts';
 import { type Holder, newAccount, newHolder, newKeyId } from './signing.ts';
 import { type Gateway, openGateway } from './trading-gateway.ts';
 
@@ -167,6 +167,45 @@ test('the database itself keeps a key as it was, and revokes it once', async () 
   await expect(
     gateway.pool.query(`UPDATE api.api_key SET revoked_at = NULL, revoked_by = NULL WHERE id = '${id}'`),
   ).rejects.toMatchObject({ code: 'AP001' });
+});
+
+test('the role of the process registers and revokes, and can do nothing else to keys', async () => {
+  const role = `api_${newKeyId().slice(-12)}`;
+  const superuser = await superuserOf(databaseUrl);
+  await superuser.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+  await superuser.query('SELECT api.grant_keys($1)', [role]);
+  const url = new URL(databaseUrl);
+  url.username = role;
+  url.password = 'x';
+  const asRole = openPool({ connectionString: url.href, applicationName: 'role' });
+  try {
+    const keys = createApiKeys({ pool: asRole });
+    const { id, publicKey } = newHolder();
+    const key = {
+      id,
+      publicKey,
+      name: 'x',
+      accounts: [account],
+      permissions: ['read'],
+      rateTier: 'standard',
+    } as const;
+    await keys.register(key, 'x');
+    expect((await keys.list({ accountId: account, limit: 500 })).some((each) => each.id === id)).toBe(true);
+    expect((await keys.revoke(id, 'y')).revoked).toMatchObject({ by: 'y' });
+    // 42501: insufficient privilege.
+    for (const statement of [
+      `UPDATE api.api_key SET permissions = '{transfer}'`,
+      'DELETE FROM api.api_key',
+      'TRUNCATE api.api_key',
+      'DROP TRIGGER api_key_kept ON api.api_key',
+      `SELECT api.grant_keys('${role}')`,
+    ])
+      await expect(asRole.query(statement), statement).rejects.toMatchObject({ code: '42501' });
+  } finally {
+    await asRole.end();
+    await superuser.query(`DROP OWNED BY ${role}`);
+    await superuser.query(`DROP ROLE ${role}`);
+  }
 });
 
 test('another process takes requests of a revoked key for less than a second, and reads a used one beside them', async () => {
