@@ -7,6 +7,7 @@ import { openPool, type Pool } from '#infra/db';
 import { createApiClient, type Withdrawal } from '../../infra/dev/demo/api-client.ts';
 import { createChainClient, type NodeTransaction, until } from '../../infra/dev/demo/chain-client.ts';
 import {
+  asset,
   balance,
   type DemoContext,
   freshAddress,
@@ -18,6 +19,7 @@ import { tellDeposit, tellDkg, tellFloat, tellSweep } from '../../infra/dev/demo
 import { tellProof } from '../../infra/dev/demo/proof-step.ts';
 import { createStory } from '../../infra/dev/demo/story.ts';
 import type { EnvironmentOptions } from '../../infra/dev/environment.ts';
+import { booksOnlyUsd } from '../../infra/dev/suite-files.ts';
 import { environmentForThisFile } from '../support/environment.ts';
 import { decodeTransaction } from '../support/rlp.ts';
 
@@ -200,7 +202,10 @@ export async function expectInvariants(suite: FaultSuite): Promise<void> {
   await expectOneConflictSetEach(suite);
   await expectPaymentsMatch(suite);
   const { proof } = await tellProof(suite.context);
-  expect(proof.map(({ difference }) => difference)).toEqual(['0']);
+  expect(proof.map((line) => [line.asset, line.difference])).toEqual([
+    [asset, '0'],
+    [booksOnlyUsd.asset, '0'],
+  ]);
 }
 
 export async function available(suite: FaultSuite): Promise<{ available: bigint; held: bigint }> {
