@@ -13,11 +13,12 @@ import { custodyErrors } from '#custody/protocol';
 import { openPool } from '#infra/db';
 import { ledgerErrors } from '#ledger/contract';
 import { matchingErrors } from '#matching/contract';
+import { tradingErrors } from '#matching/trading/contract';
 import { mpcErrors } from '#mpc/contract';
 import { policyErrors } from '#policies/contract';
 import { workflowErrors } from '#workflows/contract';
-import { apiErrors } from '../api/contract.ts';
 import { clientErrors } from '../api/client/errors.ts';
+import { apiErrors } from '../api/contract.ts';
 import { asyncApi } from '../api/stream/asyncapi.ts';
 import { streamErrors } from '../api/stream/errors.ts';
 import { openDatabase } from '../bench/ledger/database.ts';
@@ -31,6 +32,7 @@ const catalogues: readonly (readonly [string, ErrorCatalogue])[] = [
   ['infra', infraErrors],
   ['ledger', ledgerErrors],
   ['matching', matchingErrors],
+  ['matching/trading', tradingErrors],
   ['policies', policyErrors],
   ['chains', chainErrors],
   ['custody', custodyErrors],
