@@ -19,6 +19,7 @@ export const marketRingOf = (channels: number): RingLimits => ({
   messages: marketRing.messages,
   bytes: Math.max(ringBytesLeast, Math.min(marketRing.bytes, Math.floor(marketRingsBytes / channels))),
 });
+/** A message of a placed order has some 700 bytes, one of a fill some more: the last 300 at least, 1,000 of the smallest. */
 export const accountRing: RingLimits = { messages: 1_000, bytes: mebibyte / 4 };
 
 /** How long a channel goes on after its last listener: a phone that changes its network is back sooner. */
