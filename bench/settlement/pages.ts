@@ -4,6 +4,7 @@ import { migrate } from '../../infra/migrations.ts';
 import { parseEngineConfig } from '../../matching/config.ts';
 import { fillsOf, openEngine, type SettledEngine, tradesOf } from '../../matching/settlement/index.ts';
 import { openDatabase } from '../ledger/database.ts';
+import { cpuMsOf } from '../ledger-soak-figures.ts';
 import { type BenchRow, benchRow } from '../report.ts';
 
 const partitionCounts = [4, 20, 100];
@@ -16,7 +17,8 @@ const busy = 1;
 /** In every 50,000th. */
 const rare = accounts + 1;
 const limit = 100;
-const calls = 40;
+/** So many that the ticks of 10 ms in which processor time is counted do not show. */
+const calls = 200;
 
 const config = parseEngineConfig({
   assets: ['a', 'b'].map((name) => ({ id: `ledger:${name}`, unitExponent: 0 })),
@@ -65,8 +67,16 @@ async function fill(pool: Pool, { no }: SettledEngine, partitions: number): Prom
   await pool.query('VACUUM ANALYZE matching.trade');
 }
 
-async function measureAt(pool: Pool, engine: SettledEngine, partitions: number): Promise<BenchRow[]> {
+export interface PageCost {
+  readonly row: BenchRow;
+  /** Of the backend, for one page: unlike the latency it hardly depends on what else the machine does. */
+  readonly cpuMs: number;
+}
+
+async function measureAt(pool: Pool, engine: SettledEngine, partitions: number): Promise<PageCost[]> {
   await fill(pool, engine, partitions);
+  const { rows: backends } = await pool.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const cpuMs = (): number => backends.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0);
   const before = { seq: Math.floor((partitions * rowsPerPartition) / 2), index: 0 };
   const pages: readonly [string, () => Promise<readonly unknown[]>][] = [
     ['fills, busy, one market', () => fillsOf(pool, engine, busy, { limit, market: 3 })],
@@ -76,9 +86,10 @@ async function measureAt(pool: Pool, engine: SettledEngine, partitions: number):
     ['trades of a market', () => tradesOf(pool, engine, 3, { limit })],
     ['trades of a market, from the middle', () => tradesOf(pool, engine, 3, { limit, before })],
   ];
-  const rows: BenchRow[] = [];
+  const costs: PageCost[] = [];
   for (const [name, ask] of pages) {
     await ask();
+    const cpuBefore = cpuMs();
     const latenciesMs: number[] = [];
     const start = performance.now();
     for (let call = 0; call < calls; call++) {
@@ -87,13 +98,14 @@ async function measureAt(pool: Pool, engine: SettledEngine, partitions: number):
       latenciesMs.push(performance.now() - begun);
     }
     const elapsedMs = performance.now() - start;
-    rows.push(benchRow(name, `${partitions} partitions`, { operations: calls, elapsedMs, latenciesMs }));
+    const row = benchRow(name, `${partitions} partitions`, { operations: calls, elapsedMs, latenciesMs });
+    costs.push({ row, cpuMs: (cpuMs() - cpuBefore) / calls });
   }
-  return rows;
+  return costs;
 }
 
 /** On a database of its own. */
-export async function measurePages(): Promise<BenchRow[]> {
+export async function measurePages(): Promise<PageCost[]> {
   const database = await openDatabase();
   const pool = openPool({
     connectionString: database.url,
@@ -105,9 +117,9 @@ export async function measurePages(): Promise<BenchRow[]> {
     await pool.query(`CREATE OR REPLACE FUNCTION matching.trade_partition_rows() RETURNS bigint LANGUAGE sql IMMUTABLE
                         RETURN ${rowsPerPartition}`);
     const engine = await openEngine(pool, 'pages', config);
-    const rows: BenchRow[] = [];
-    for (const partitions of partitionCounts) rows.push(...(await measureAt(pool, engine, partitions)));
-    return rows;
+    const costs: PageCost[] = [];
+    for (const partitions of partitionCounts) costs.push(...(await measureAt(pool, engine, partitions)));
+    return costs;
   } finally {
     await pool.end();
     await database.close();

@@ -189,7 +189,7 @@ END $$;
 
 -- ---------------------------------------------------------------- partitions of matching.trade
 
--- Rows of one partition: about 2.7 GB with its indexes.
+-- Rows of one partition: about 2.6 GB with its indexes.
 CREATE FUNCTION matching.trade_partition_rows() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 10000000;
 
 -- Partitions for the engine's trades up to this number. Who makes them has the lock of the engine's head, as has who writes trades: so
@@ -463,15 +463,27 @@ BEGIN
   END LOOP;
 END $$;
 
--- The newest p_limit trades of an account before an event, in one market or, without it, in all. Of all: first the markets in which it
--- traded, two looks into the index for each, then of each and either side as many numbers as may be needed, then the rows.
+-- The newest p_limit trades of an account before an event, in one market or, without it, in all. Per partition: whether there is any,
+-- because most have none of most accounts and this is a fifth of the planning; of all markets, those in which it traded, two looks into
+-- the index for each; of each and either side as many numbers as may be needed; then the rows.
 CREATE FUNCTION matching.fills_of(p_engine smallint, p_account int, p_market smallint, p_seq bigint, p_index int, p_limit int)
 RETURNS SETOF matching.trade
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
-DECLARE v_upto CONSTANT bigint := matching.trades_before(p_engine, p_seq, p_index); v_left int := p_limit; v_rows int; r record;
+DECLARE
+  v_upto CONSTANT bigint := matching.trades_before(p_engine, p_seq, p_index);
+  v_left int := p_limit; v_rows int; v_any boolean; r record;
 BEGIN
   FOR r IN SELECT p.first_trade, p.last_trade FROM matching.trade_partition AS p
             WHERE p.engine = p_engine AND p.first_trade <= v_upto ORDER BY p.first_trade DESC LOOP
+    EXECUTE $q$
+      SELECT $2 IN ((SELECT t.taker FROM matching.trade AS t
+                      WHERE t.engine = $1 AND t.number BETWEEN $4 AND $5 AND (t.taker, t.engine, t.market, t.number) >= ($2, $1, $3, 0)
+                      ORDER BY t.taker, t.engine, t.market, t.number LIMIT 1),
+                    (SELECT t.maker FROM matching.trade AS t
+                      WHERE t.engine = $1 AND t.number BETWEEN $4 AND $5 AND (t.maker, t.engine, t.market, t.number) >= ($2, $1, $3, 0)
+                      ORDER BY t.maker, t.engine, t.market, t.number LIMIT 1))
+    $q$ INTO v_any USING p_engine, p_account, coalesce(p_market, 0::smallint), r.first_trade, r.last_trade;
+    CONTINUE WHEN v_any IS NOT TRUE;
     RETURN QUERY EXECUTE $q$
       WITH RECURSIVE market (no) AS (
         SELECT coalesce($3, -1::smallint)
