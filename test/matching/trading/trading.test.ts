@@ -65,7 +65,9 @@ test('while there is no engine, everything says so at once', async () => {
   await expect(closed.ready()).rejects.toThrow(code('TRADING_UNAVAILABLE'));
 });
 
-test('a trade, from main to spot and back: what is told, read and booked is the same', async () => {
+test('a trade, from main to spot and back: what is told, read and booked is the same', {
+  timeout: 120_000,
+}, async () => {
   running = await engine.start();
   await trading.ready();
   expect(trading.markets().map(({ id, tickSize, lotSize }) => [id, tickSize, lotSize])).toEqual([
@@ -133,7 +135,9 @@ test('a trade, from main to spot and back: what is told, read and booked is the 
   });
 });
 
-test('an engine that is killed: unavailable, then the same again without a loss', async () => {
+test('an engine that is killed: unavailable, then the same again without a loss', {
+  timeout: 120_000,
+}, async () => {
   const resting = await trading.place({ ...order, accountId: alice, side: 'sell' });
   const before = await trading.account(alice);
   process.kill(running.pid, 'SIGKILL');
