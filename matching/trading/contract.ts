@@ -210,6 +210,7 @@ interface Sequenced {
 export type FeedMessage = Sequenced &
   (
     | {
+        /** Prices whose size has changed at any time since the message before, each as it is now; best first. */
         readonly channel: 'book';
         readonly market: string;
         readonly bids: readonly PriceLevel[];
@@ -263,7 +264,9 @@ export type ChannelKey =
 export interface MarketFeed {
   /**
    * Every message of the channel from now on, in order.
-   * @param after `seq` of the last message the caller had: those after it come first, at once. Without it: from now on
+   * @param after `seq` of the last message or snapshot the caller had, of this process or another: messages after it come first,
+   * at once. Without it: from now on. Of another process the first may hold trades and fills that were had already; their ids
+   * say so. All else in messages is as it is at their end, so it does no harm twice
    * @returns false when `after` is too long ago (or ahead): a snapshot is needed; nothing was subscribed then
    */
   subscribe(key: ChannelKey, listener: FeedListener, after?: number): { readonly end: () => void } | false;
