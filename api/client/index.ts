@@ -11,6 +11,11 @@ import type { Credentials } from './credentials.ts';
 import { RestClient } from './rest.ts';
 import { StreamClient, type StreamOptions } from './stream.ts';
 
+export type { Credentials } from './credentials.ts';
+export type { ChannelHandlers, ChannelName, ResyncReason, SpecOf } from './heard-channel.ts';
+export type { LocalBook } from './local-book.ts';
+export type { BookHandlers, StreamClient, StreamOptions, Subscription } from './stream.ts';
+
 export class TradingClient extends RestClient {
   /** Connects at once and comes back when it is lost; each call is a connection of its own. */
   stream(options: StreamOptions = {}): StreamClient {

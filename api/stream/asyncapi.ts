@@ -100,6 +100,17 @@ export function asyncApi() {
         'Market data, private streams and order entry over one WebSocket. One text message is one JSON document.',
     },
     defaultContentType: 'application/json',
+    servers: {
+      api: {
+        host: '{host}',
+        protocol: 'wss',
+        variables: { host: { description: 'host and port of the api' } },
+        security: [
+          { $ref: '#/components/securitySchemes/bearer' },
+          { $ref: '#/components/securitySchemes/signed' },
+        ],
+      },
+    },
     channels: {
       stream: {
         address: streamPath,

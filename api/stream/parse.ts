@@ -17,14 +17,23 @@ export type Parsed =
   | { readonly id: string; readonly message: ClientMessage; readonly error?: never }
   | { readonly id: string | null; readonly message?: undefined; readonly error: StrongroomError };
 
-export function parseMessage(data: Buffer): Parsed {
-  let value: unknown;
+function jsonOf(data: Buffer): unknown {
   try {
-    value = JSON.parse(data.toString());
+    return JSON.parse(data.toString());
   } catch {
-    return { id: null, error: fail('API_STREAM_MESSAGE_INVALID', 'the message is not JSON') };
+    return undefined;
   }
-  const id = named.safeParse(value).data?.id ?? null;
+}
+const idIn = (value: unknown): string | null => named.safeParse(value).data?.id ?? null;
+
+/** All that is looked at of a message that is refused for its number. */
+export const idOf = (data: Buffer): string | null => idIn(jsonOf(data));
+
+export function parseMessage(data: Buffer): Parsed {
+  const value = jsonOf(data);
+  if (value === undefined)
+    return { id: null, error: fail('API_STREAM_MESSAGE_INVALID', 'the message is not JSON') };
+  const id = idIn(value);
   const op = head.safeParse(value).data?.op;
   if (op === undefined || !isOp(op))
     return { id, error: fail('API_STREAM_MESSAGE_INVALID', `op is one of ${ops.join(', ')}`, { ops }) };

@@ -11,7 +11,7 @@ import { frameOf, problemFrom } from './frames.ts';
 import { closeCodes, type StreamLimits } from './limits.ts';
 import type { ChannelSpec, ClientMessage, OrderRequest } from './messages.ts';
 import { runOrder } from './orders.ts';
-import { parseMessage } from './parse.ts';
+import { idOf, parseMessage } from './parse.ts';
 
 const fail = errorsOf({ ...apiErrors, ...streamErrors });
 const minuteMs = 60_000;
@@ -62,11 +62,11 @@ export class Session {
       connection.close(closeCodes.tooManyMessages, 'too many messages');
       return;
     }
-    const parsed = parseMessage(data);
     if (count > countMax) {
-      this.#refuse(parsed.id, fail('API_RATE_LIMITED', `more than ${countMax} messages in a second`));
+      this.#refuse(idOf(data), fail('API_RATE_LIMITED', `more than ${countMax} messages in a second`));
       return;
     }
+    const parsed = parseMessage(data);
     if (parsed.message !== undefined) {
       this.#take(parsed.message);
       return;
