@@ -10,7 +10,7 @@ import { nodeFiles } from '../journal/files.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { listSnapshots, readSnapshot, type Snapshot, snapshotSeq } from '../journal/snapshots.ts';
 import { historyBytesMax, messageCommandsMax, snapshotPartBytes } from './limits.ts';
-import { encodeReset, head, headBytes, messageKind, writeHead } from './wire.ts';
+import { encodeReset, head, headBytes, messageKind, type ResetContent, writeHead } from './wire.ts';
 
 const fail = errorsOf(matchingErrors);
 
@@ -56,12 +56,21 @@ const own = (bytes: Buffer): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
 /** Frames are as large as the load was; the messages that are made of them are full. */
 class Messages {
   readonly #bytes = new Uint8Array(headBytes + messageCommandsMax * commandBytes);
+  readonly #begin: () => void;
   #count = 0;
+  #hasBegun = false;
   /** Last command taken. */
   seq: number;
 
-  constructor(after: number) {
+  /** @param begin what goes before the first one */
+  constructor(after: number, begin: () => void) {
     this.seq = after;
+    this.#begin = begin;
+  }
+
+  begin(): void {
+    if (!this.#hasBegun) this.#begin();
+    this.#hasBegun = true;
   }
 
   add({ bytes }: CommandSlots, at: number, seq: number): void {
@@ -78,6 +87,7 @@ class Messages {
 
   flush(): void {
     if (this.#count === 0) return;
+    this.begin();
     const message = this.#bytes.slice(0, headBytes + this.#count * commandBytes);
     writeHead(message, messageKind.commands, { count: this.#count, number: this.seq - this.#count + 1 });
     this.#count = 0;
@@ -85,9 +95,9 @@ class Messages {
   }
 }
 
-/** @throws MATCHING_JOURNAL_GAP among others */
-function sendCommands(after: number): void {
-  const messages = new Messages(after);
+/** @param begin once, as soon as the journal is known to go on from there @throws MATCHING_JOURNAL_GAP among others */
+function sendCommands(after: number, begin: () => void = () => undefined): void {
+  const messages = new Messages(after, begin);
   const reader = new JournalReader({ files: nodeFiles, folder, configHash, afterSeq: after });
   reader.follow((frame, slots, at) => {
     for (let index = 0; index < frame.commands; index++) {
@@ -98,6 +108,7 @@ function sendCommands(after: number): void {
   messages.flush();
   if (messages.seq < throughSeq)
     throw fail('MATCHING_JOURNAL_GAP', `the journal ends with ${messages.seq}, wanted is ${throughSeq}`);
+  messages.begin();
 }
 
 /** The newest that is whole. */
@@ -116,14 +127,17 @@ function newestSnapshot(): Snapshot | undefined {
 function sendAnew(): void {
   const snapshot = newestSnapshot();
   const { seq = 0, stateHash = '', content = new Uint8Array() } = snapshot ?? {};
-  send(own(encodeReset({ seq, stateHash, bytes: content.length })));
+  sendCommands(seq, () => sendSnapshot({ seq, stateHash, bytes: content.length }, content));
+}
+
+function sendSnapshot(reset: ResetContent, content: Uint8Array): void {
+  send(own(encodeReset(reset)));
   for (let at = 0; at < content.length; at += snapshotPartBytes) {
     const part = content.subarray(at, at + snapshotPartBytes);
     const message = own(head(messageKind.snapshotPart, part.length));
     message.set(part, headBytes);
     send(message);
   }
-  sendCommands(seq);
 }
 
 /** What the client has may be older than what is kept; then it begins anew. */

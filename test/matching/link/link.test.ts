@@ -1,9 +1,13 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { CommandBody } from '../../../matching/commands.ts';
 import { readEvent } from '../../../matching/events.ts';
+import { nodeFiles } from '../../../matching/journal/index.ts';
+import { closeCode } from '../../../matching/link/wire.ts';
 import { openSequencer, type Sequencer } from '../../../matching/sequencer/index.ts';
 import { loadConfig } from '../../support/matching-load.ts';
-import { bodies, HeldDisk, throwawayFolder, until } from '../journal/fixture.ts';
+import { bodies, flipped, HeldDisk, throwawayFolder, until } from '../journal/fixture.ts';
 import { atEnd, codeOf, connect, expectSame, published, serve, serveAgain } from './fixture.ts';
 import { Relay } from './relay.ts';
 
@@ -210,6 +214,56 @@ describe('a view', () => {
     await expectSame(linked, sequencer);
     expect(linked.resets).toEqual([1_000]);
     expect(linked.notices.filter(({ kind }) => kind === 'disconnected')).toEqual([]);
+  });
+
+  test('begins with the snapshot before one that is damaged; without history it does not begin', async () => {
+    const { sequencer, folder, url, notices } = await serve({
+      sequencer: { limits: { segmentBytes: 16_384, snapshotEvery: 500, snapshotsKept: 2, segmentsKept: 0 } },
+      server: { limits: { recentCommands: 64 } },
+    });
+    await submit(sequencer, 0, 2_000);
+    await until(() => existsSync(path.join(folder, '0000000000002000.snapshot')));
+    const newest = path.join(folder, '0000000000002000.snapshot');
+    const bytes = readFileSync(newest);
+    writeFileSync(newest, flipped(200)(bytes));
+    const linked = connect(url);
+    await linked.link.ready();
+    expect(linked.resets).toEqual([1_500]);
+    await expectSame(linked, sequencer);
+    expect(notices).toContainEqual(
+      expect.objectContaining({ kind: 'snapshot-skipped', snapshot: '0000000000002000.snapshot' }),
+    );
+    for (const name of nodeFiles.list(folder))
+      if (name.endsWith('.snapshot')) rmSync(path.join(folder, name));
+    const without = connect(url);
+    await until(() =>
+      notices.some((notice) => notice.kind === 'client-gone' && notice.code === closeCode.noHistory),
+    );
+    expect(without.link.state().connected).toBe(false);
+    expect(without.resets).toEqual([]);
+    // The one that is there goes on.
+    await submit(sequencer, 0, 10);
+    await expectSame(linked, sequencer);
+    expect(linked.resets).toEqual([1_500]);
+  });
+
+  test('notices that nothing is heard any more, and goes on', async () => {
+    const { sequencer, server } = await serve();
+    const relay = await Relay.to(server.port);
+    const linked = connect(relay.url, { limits: { silentMs: 300 } });
+    await linked.link.ready();
+    await submit(sequencer, 0, 20);
+    await expectSame(linked, sequencer);
+    relay.hold();
+    await submit(sequencer, 20, 40);
+    await until(() =>
+      linked.notices.some(
+        (notice) => notice.kind === 'disconnected' && notice.problem.startsWith('nothing was heard'),
+      ),
+    );
+    relay.release();
+    await expectSame(linked, sequencer);
+    expect(linked.resets).toEqual([0]);
   });
 
   test('begins anew when what it needs was removed', async () => {
