@@ -68,10 +68,14 @@ export interface EnginePlace {
   readonly linkPort: number;
   readonly token: string;
 }
+export interface RunningEngine extends EnginePlace {
+  readonly stop: () => Promise<void>;
+  /** No goodbye; then it is started again, on its journal. */
+  readonly crash: () => Promise<void>;
+}
+
 /** The engine with its journal, in a process of its own. @param folder is made */
-export async function startEngine(
-  folder: string,
-): Promise<EnginePlace & { readonly stop: () => Promise<void> }> {
+export async function startEngine(folder: string): Promise<RunningEngine> {
   mkdirSync(folder, { recursive: true });
   const place = { linkPort: await findFreePorts(), token: randomBytes(32).toString('base64url') };
   const engineConfigFile = path.join(folder, 'engine.json');
@@ -79,6 +83,22 @@ export async function startEngine(
   writeFileSync(engineConfigFile, JSON.stringify(config));
   const settings = { mode: 'primary', folder: path.join(folder, 'journal'), engineConfigFile, ...place };
   writeFileSync(file, JSON.stringify(settings), { mode: 0o600 });
+  let running = await startProcess(file);
+  return {
+    ...place,
+    stop: async () => {
+      await running.end('SIGTERM');
+    },
+    crash: async () => {
+      await running.end('SIGKILL');
+      running = await startProcess(file);
+    },
+  };
+}
+
+async function startProcess(
+  file: string,
+): Promise<{ readonly end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<void> }> {
   const child = spawn(process.execPath, nodeArguments('matching/process/drill-process.ts', [file]), {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: nodeEnvironment(),
@@ -92,9 +112,8 @@ export async function startEngine(
     }),
   ]);
   return {
-    ...place,
-    stop: async () => {
-      child.kill('SIGTERM');
+    end: async (signal) => {
+      child.kill(signal);
       await exited;
     },
   };

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, expect, inject, test } from 'vitest';
+import { isStrongroomError } from '#core/errors';
 import { digestOf } from '../../../bench/stream/book-digest.ts';
 import { ClientsProcess } from '../../../bench/stream/clients.ts';
 import { customer, market, OrderFlow, openGateway, startEngine } from '../../../bench/stream/exchange.ts';
@@ -27,6 +28,15 @@ afterAll(async () => {
   for (const stop of toStop.reverse()) await stop();
   rmSync(folder, { recursive: true, force: true });
 });
+
+const lastOrder = {
+  accountId: customer(1),
+  market,
+  side: 'buy',
+  type: 'limit',
+  price: '11.11',
+  size: '0.5000',
+} as const;
 
 test('1,000 clients have the book of the engine, without a gap, also after they were cut', async () => {
   const groups = Array.from({ length: processes }, () => new ClientsProcess());
@@ -58,14 +68,7 @@ test('1,000 clients have the book of the engine, without a gap, also after they 
     await new Promise((resolve) => setTimeout(resolve, roundMs));
   }
   // One more that nobody can have before it has all others.
-  const { seq } = await gateway.trading.place({
-    accountId: customer(1),
-    market,
-    side: 'buy',
-    type: 'limit',
-    price: '11.11',
-    size: '0.5000',
-  });
+  const { seq } = await gateway.trading.place(lastOrder);
   const reports = await Promise.all(groups.map(async (group) => await group.report(seq)));
   const sum = (of: 'connections' | 'snapshots' | 'breaks' | 'resyncs'): number =>
     reports.reduce((total, report) => total + report[of], 0);
@@ -85,4 +88,48 @@ test('1,000 clients have the book of the engine, without a gap, also after they 
     expect(fewest).toBe(after);
     expect(heard).toBe(after * clientsPerProcess);
   }
+}, 120_000);
+
+/** While there is no engine, or none that can say what became of it. */
+const isOutage = (error: unknown): boolean =>
+  isStrongroomError(error) && ['TRADING_UNAVAILABLE', 'TRADING_OUTCOME_UNKNOWN'].includes(error.code);
+
+test('the engine is killed and comes back: the clients stay, and have its book', async () => {
+  const clients = 50;
+  const group = new ClientsProcess();
+  toStop.push(async () => await group.stop());
+  const engine = await startEngine(path.join(folder, 'crash'));
+  toStop.push(engine.stop);
+  const gateway = await openGateway(engine);
+  toStop.push(gateway.close);
+  const { baseUrl, tokens } = gateway;
+  await group.open({ baseUrl, tokens, market, count: clients });
+
+  let outages = 0;
+  const over = new AbortController();
+  const flow = new OrderFlow(gateway.trading, 11);
+  const flowing = (async () => {
+    while (!over.signal.aborted) {
+      await flow.step(20).catch(async (error: unknown) => {
+        if (!isOutage(error)) throw error;
+        outages++;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      });
+    }
+  })();
+  for (let crash = 0; crash < 2; crash++) {
+    const before = gateway.link.view().seq;
+    await expect.poll(() => gateway.link.view().seq, { timeout: 20_000 }).toBeGreaterThan(before + 50);
+    await engine.crash();
+    await expect.poll(() => gateway.link.state().connected, { timeout: 20_000 }).toBe(true);
+  }
+  over.abort();
+  await flowing;
+  expect(outages).toBeGreaterThan(0);
+
+  const { seq } = await gateway.trading.place(lastOrder);
+  const report = await group.report(seq);
+  const { bids, asks } = gateway.trading.book(market, tradingLimits.bookLevels);
+  expect(report.digests).toEqual({ [`${seq} ${digestOf(bids, asks)}`]: clients });
+  expect([report.breaks, report.connections]).toEqual([0, clients]);
 }, 120_000);
