@@ -97,6 +97,8 @@ export async function addAccess(
     if (!signed.has(request)) return;
     const { method = '', url = '' } = request.raw;
     const body = bodies.get(request);
+    // Again: others of the same address may have failed since.
+    await limits.strangerMayAsk(request, reply);
     const caller = await counted(request, reply, () =>
       auth.caller({ method, url, headers: request.headers, rawBody: body ?? noBody }),
     );
