@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -10,9 +11,10 @@ import type { Ledger } from '#ledger';
 import { customerMain, customerSpot, houseSuspense, openingBalance, spotOut } from '#ledger/contract';
 import { connectLink, type EngineLink } from '#matching/link';
 import { createSupervisor, type Supervisor } from '../../../infra/dev/processes.ts';
+import { checkoutRoot } from '../../../infra/dev/state.ts';
 import { verifySettlement } from '../../../matching/settlement/index.ts';
 import { openEngine } from '../../../matching/settlement/store.ts';
-import { databaseForThisFile } from '../../support/database.ts';
+import { databaseForThisFile, superuserOf } from '../../support/database.ts';
 import { coin, coinUnit, config, customer } from '../settlement/fixture.ts';
 import {
   type EngineSetup,
@@ -32,9 +34,27 @@ let ledger: Ledger;
 let supervisor: Supervisor;
 const links: EngineLink[] = [];
 
+/** The engine's processes have the role of docs/operations/settlement.md, and no right beyond. */
+async function engineRoleOf(ownerUrl: string): Promise<string> {
+  const role = `test_engine_${randomBytes(6).toString('hex')}`;
+  const document = readFileSync(path.join(checkoutRoot, 'docs/operations/settlement.md'), 'utf8');
+  const grants = (document.split('## Roles\n')[1] ?? '')
+    .split('\n')
+    .filter((line) => /^(GRANT|SELECT) .*strongroom_engine/.test(line));
+  expect(grants.length).toBeGreaterThan(3);
+  const admin = await superuserOf(ownerUrl);
+  await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+  await pool.query(grants.join('\n').replaceAll('strongroom_engine', role));
+  const url = new URL(ownerUrl);
+  url.username = role;
+  url.password = 'x';
+  return url.href;
+}
+
 beforeAll(async () => {
-  databaseUrl = await databaseForThisFile();
-  pool = openPool({ connectionString: databaseUrl, applicationName: 'test-engine-process' });
+  const ownerUrl = await databaseForThisFile();
+  pool = openPool({ connectionString: ownerUrl, applicationName: 'test-engine-process' });
+  databaseUrl = await engineRoleOf(ownerUrl);
   ledger = await openCustomers(pool, customers);
   supervisor = createSupervisor();
 });
