@@ -22,8 +22,8 @@ const valid = -1;
 // Why these are named once more: see orders.ts.
 const noSlot = none;
 const { price: priceWord, account: accountWord, meta: metaWord } = orderInt;
-const { rest: restWord, filled: filledWord, visible: visibleWord } = orderFloat;
-const { resting, waiting, postOnly } = metaFlag;
+const { rest: restWord, filled: filledWord } = orderFloat;
+const { resting, waiting, postOnly, display } = metaFlag;
 const { extra: extraWord, clientOrderId: clientWord, lots: lotsWord } = commandFloat64;
 const { account: ofAccount, price: newPrice } = commandInt32;
 const { amended: amendedKind } = eventNumber;
@@ -151,10 +151,8 @@ function tellAmended({ orders, events }: Core, slot: number, isKept: boolean): v
 function amendInPlace(core: Core, slot: number): void {
   const { orders } = core;
   const meta = orders.int(slot, metaWord);
-  if ((meta & resting) !== 0) {
-    const visible = orders.float(slot, visibleWord);
-    if (visible > change.rest) orders.setFloat(slot, visibleWord, change.rest);
-  }
+  if ((meta & resting) !== 0 && (meta & display) !== 0)
+    orders.visible[slot] = Math.min(orders.visibleOf(slot), change.rest);
   orders.setFloat(slot, restWord, change.rest);
   tellAmended(core, slot, true);
 }

@@ -86,8 +86,7 @@ function uniformLevel(core: Core, market: Market): number | undefined {
 function showRest(core: Core, market: Market, slot: number): void {
   const { orders } = core;
   const rest = orders.float(slot, orderFloat.rest);
-  const display = orders.displayOf(slot);
-  orders.setFloat(slot, orderFloat.visible, display > 0 && display < rest ? display : rest);
+  orders.visible[slot] = Math.min(orders.displayOf(slot), rest);
   if (rest > 0) return;
   core.unlink(market, slot);
   core.forget(slot, true);

@@ -36,7 +36,7 @@ const noSlot = none;
 const sells = sell;
 const toHouse = house;
 const { price: priceWord, account: accountWord, meta: metaWord, accountNext, accountPrev } = orderInt;
-const { rest: restWord, visible: visibleWord } = orderFloat;
+const { rest: restWord } = orderFloat;
 const { resting, waiting, display, budget: budgetFlag, clientId: clientIdFlag } = metaFlag;
 const { market: marketShift } = metaShift;
 const { rested: restedKind, done: doneKind, rejected: rejectedKind } = eventNumber;
@@ -264,8 +264,10 @@ export class Core {
     const { int32, float64 } = orders;
     const meta = int32[slot * 16 + metaWord] as number;
     let visible = float64[slot * 8 + restWord] as number;
-    if ((meta & display) !== 0) visible = Math.min(visible, orders.display[slot] as number);
-    float64[slot * 8 + visibleWord] = visible;
+    if ((meta & display) !== 0) {
+      visible = Math.min(visible, orders.display[slot] as number);
+      orders.visible[slot] = visible;
+    }
     int32[slot * 16 + metaWord] = meta | resting;
     const price = int32[slot * 16 + priceWord] as number;
     market.own(meta & 1).append(orders, slot, price - market.minPrice);
@@ -276,8 +278,7 @@ export class Core {
   /** The next slice of an iceberg is in the book. */
   tellRested(slot: number): void {
     const { orders } = this;
-    const visible = orders.float64[slot * 8 + visibleWord] as number;
-    this.events.addOfOrder(restedKind, orders, slot, orders.int(slot, priceWord), 0, visible);
+    this.events.addOfOrder(restedKind, orders, slot, orders.int(slot, priceWord), 0, orders.visibleOf(slot));
   }
 
   /** The order ends with its rest unfilled. Hold, registers and ladder are the caller's. */

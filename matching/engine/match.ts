@@ -8,8 +8,8 @@ import { intAt } from './words.ts';
 // Why these are named once more: see orders.ts.
 const noSlot = none;
 const { price: priceWord, account: accountWord, meta: metaWord } = orderInt;
-const { rest: restWord, visible: visibleWord } = orderFloat;
-const { budget: budgetFlag } = metaFlag;
+const { rest: restWord } = orderFloat;
+const { budget: budgetFlag, display: displayFlag } = metaFlag;
 const { budget: budgetSpent } = doneNumber;
 
 const mode = {
@@ -18,20 +18,29 @@ const mode = {
   cancelBoth: selfTradeModes.indexOf('cancel-both'),
 } as const;
 
-/** After lots were taken off: an empty order leaves, an empty slice makes room for the next one at the tail. */
-function settleMaker(core: Core, market: Market, maker: number, doneReason: number): void {
+/** After `lots` were taken off a maker that showed `visible`: an empty order leaves, after an empty slice the next goes to the tail. */
+function settleMaker(
+  core: Core,
+  market: Market,
+  maker: number,
+  visible: number,
+  lots: number,
+  doneReason: number,
+): void {
   const { orders } = core;
-  const rest = orders.float64[maker * 8 + restWord] as number;
-  if (rest === 0) {
+  if (orders.float64[maker * 8 + restWord] === 0) {
     core.unlink(market, maker);
     if (doneReason !== noSlot) core.tellDone(maker, doneReason);
     core.forget(maker, true);
-  } else if (orders.float64[maker * 8 + visibleWord] === 0) nextSlice(core, market, maker, rest);
+  } else if (((orders.int32[maker * 16 + metaWord] as number) & displayFlag) !== 0) {
+    if (visible === lots) nextSlice(core, market, maker);
+    else orders.visible[maker] = visible - lots;
+  }
 }
 
-function nextSlice(core: Core, market: Market, maker: number, rest: number): void {
+function nextSlice(core: Core, market: Market, maker: number): void {
   const { orders } = core;
-  orders.setFloat(maker, visibleWord, Math.min(orders.displayOf(maker), rest));
+  orders.visible[maker] = Math.min(orders.displayOf(maker), orders.float(maker, restWord));
   const level = orders.int(maker, priceWord) - market.minPrice;
   market.own(sideOf(orders.int(maker, metaWord))).requeue(orders, maker, level);
   core.tellRested(maker);
@@ -58,10 +67,10 @@ function decrement(
   balances.release(account, takerSide === buy ? quote : base, takerHeld);
   balances.release(account, takerSide === buy ? base : quote, core.heldFor(market, maker, lots));
   orders.setFloat(taker, restWord, orders.float(taker, restWord) - lots);
+  const visible = orders.visibleOf(maker);
   orders.setFloat(maker, restWord, orders.float(maker, restWord) - lots);
-  orders.setFloat(maker, visibleWord, orders.float(maker, visibleWord) - lots);
   core.events.addOfPair(eventNumber.decremented, orders, taker, maker, price, lots, 0);
-  settleMaker(core, market, maker, doneNumber.decremented);
+  settleMaker(core, market, maker, visible, lots, doneNumber.decremented);
 }
 
 /**
@@ -83,7 +92,8 @@ export function match(core: Core, market: Market, taker: number, limit: number):
     const price = level + minPrice;
     if (isBuyer ? price > limit : price < limit) return noSlot;
     const maker = makers.head[level] as number;
-    const visible = float64[maker * 8 + visibleWord] as number;
+    const isIceberg = ((int32[maker * 16 + metaWord] as number) & displayFlag) !== 0;
+    const visible = (isIceberg ? orders.visible[maker] : float64[maker * 8 + restWord]) as number;
     let lots = Math.min(rest, visible);
     if ((meta & budgetFlag) !== 0) {
       const affordable = affordableLots(orders.budget[taker] as number, price * market.tickUnits);
@@ -96,8 +106,7 @@ export function match(core: Core, market: Market, taker: number, limit: number):
       continue;
     }
     exchange(core, market, taker, maker, price, lots, false);
-    float64[maker * 8 + visibleWord] = visible - lots;
-    settleMaker(core, market, maker, noSlot);
+    settleMaker(core, market, maker, visible, lots, noSlot);
   }
 }
 
@@ -164,7 +173,7 @@ function coveredByLevel(
   for (let slot = first; slot !== none; slot = orders.int(slot, orderInt.next)) {
     if (orders.int(slot, accountWord) !== account) {
       found += orders.float(slot, restWord);
-      visibleAhead += orders.float(slot, visibleWord);
+      visibleAhead += orders.visibleOf(slot);
       if (visibleAhead >= missing) return found;
     } else if (selfTrade !== mode.cancelMaker) return none;
   }

@@ -6,7 +6,7 @@ import { none, type Orders, orderFloat, orderInt } from './orders.ts';
 
 // Why these are named once more: see orders.ts.
 const noSlot = none;
-const { idNext: idNextWord } = orderInt;
+const { idNext: idNextWord, idPrev: idPrevWord } = orderInt;
 const { id: idWord } = orderFloat;
 
 export class OrderIds {
@@ -39,25 +39,22 @@ export class OrderIds {
   }
 
   add(slot: number): void {
+    const int32 = this.#int32;
     const home = this.#home(this.#float64[slot * 8 + idWord] as number);
-    this.#int32[slot * 16 + idNextWord] = this.#heads[home] as number;
+    const next = this.#heads[home] as number;
+    int32[slot * 16 + idNextWord] = next;
+    int32[slot * 16 + idPrevWord] = noSlot;
+    if (next !== noSlot) int32[next * 16 + idPrevWord] = slot;
     this.#heads[home] = slot;
   }
 
+  /** Writes to its neighbours, and reads nothing but the order: in a large book each read elsewhere waits for memory. */
   remove(slot: number): void {
     const int32 = this.#int32;
-    const home = this.#home(this.#float64[slot * 8 + idWord] as number);
     const next = int32[slot * 16 + idNextWord] as number;
-    let at = this.#heads[home] as number;
-    if (at === slot) {
-      this.#heads[home] = next;
-      return;
-    }
-    for (;;) {
-      const following = int32[at * 16 + idNextWord] as number;
-      if (following === slot) break;
-      at = following;
-    }
-    int32[at * 16 + idNextWord] = next;
+    const prev = int32[slot * 16 + idPrevWord] as number;
+    if (next !== noSlot) int32[next * 16 + idPrevWord] = prev;
+    if (prev !== noSlot) int32[prev * 16 + idNextWord] = next;
+    else this.#heads[this.#home(this.#float64[slot * 8 + idWord] as number)] = next;
   }
 }

@@ -15,14 +15,15 @@ export const orderInt = {
   price: 2,
   account: 3,
   meta: 4,
-  /** The next of the orders whose ids end in the same bits. */
+  /** Neighbours among the orders whose ids end in the same bits. */
   idNext: 5,
+  idPrev: 14,
   /** Neighbours among the orders of the account, by order id. */
   accountNext: 6,
   accountPrev: 7,
 } as const;
 /** float64 words of a slot. */
-export const orderFloat = { id: 4, rest: 5, visible: 6, filled: 7 } as const;
+export const orderFloat = { id: 4, rest: 5, filled: 6 } as const;
 
 /** Bits of the meta word; side, type and self-trade mode by their number in the vocabulary, the market from bit 16 on. */
 export const metaShift = { side: 0, type: 1, timeInForce: 3, selfTrade: 5, market: 16 } as const;
@@ -47,14 +48,16 @@ export const selfTradeOf = (meta: number): number => (meta >>> metaShift.selfTra
  */
 const noSlot = none;
 const { next: nextWord, meta: metaWord } = orderInt;
+const { rest: restWord } = orderFloat;
 const { display: displayFlag, trigger: triggerFlag, budget: budgetFlag } = metaFlag;
 const marketShift = metaShift.market;
 
 export class Orders {
   readonly int32: Int32Array;
   readonly float64: Float64Array;
-  /** Lots an iceberg shows at a time. */
+  /** Of icebergs: lots shown at a time, and those of the slice that is in the book. Others show their rest. */
   readonly display: Float64Array;
+  readonly visible: Float64Array;
   /** Quote units still held by a buyer who gave a budget. */
   readonly budget: Float64Array;
   readonly trigger: Int32Array;
@@ -72,6 +75,7 @@ export class Orders {
     this.int32 = new Int32Array(buffer);
     this.float64 = new Float64Array(buffer);
     this.display = new Float64Array(capacity);
+    this.visible = new Float64Array(capacity);
     this.budget = new Float64Array(capacity);
     this.trigger = new Int32Array(capacity);
     this.clientId = new Int32Array(capacity * 2);
@@ -120,6 +124,11 @@ export class Orders {
 
   market(slot: number): number {
     return (this.int32[slot * 16 + metaWord] as number) >>> marketShift;
+  }
+
+  /** Of one that rests. */
+  visibleOf(slot: number): number {
+    return this.#has(slot, displayFlag) ? floatAt(this.visible, slot) : this.float(slot, restWord);
   }
 
   /** 0: it shows all. */

@@ -24,7 +24,7 @@ const {
   trigger: triggerOf,
 } = commandInt32;
 const { price: priceWord, account: accountWord, meta: metaWord } = orderInt;
-const { id: idWord, rest: restWord, visible: visibleWord, filled: filledWord } = orderFloat;
+const { id: idWord, rest: restWord, filled: filledWord } = orderFloat;
 const { postOnly: postOnlyBit } = commandFlags;
 const head = { ...headShift } as const;
 const bits = { ...metaShift } as const;
@@ -58,6 +58,8 @@ interface Draft {
   budget: number;
   clientLow: number;
   clientHigh: number;
+  /** What it holds; filled when everything else is valid. */
+  units: number;
 }
 const draft: Draft = {
   account: 0,
@@ -73,6 +75,7 @@ const draft: Draft = {
   budget: 0,
   clientLow: 0,
   clientHigh: 0,
+  units: 0,
 };
 
 const isStop = (type: number): boolean => type === types.stop || type === types.stopLimit;
@@ -163,11 +166,6 @@ function stateProblem(market: Market): number {
   return isAllowed ? valid : reasonNumber['not-in-auction'];
 }
 
-const unitsToHold = ({ lotUnits, tickUnits }: Market): number => {
-  if (draft.side === sells) return draft.lots * lotUnits;
-  return isForBudget() ? draft.budget : draft.price * draft.lots * tickUnits;
-};
-
 function registersProblem(core: Core, market: Market): number {
   const { account } = draft;
   if (staysOpen() && (core.openOrders[account] as number) >= core.openOrdersMax)
@@ -175,10 +173,10 @@ function registersProblem(core: Core, market: Market): number {
   if (core.orders.isFull) return reasonNumber.capacity;
   if (draft.type === types.market && market.opposite(draft.side).best === noSlot)
     return reasonNumber['no-liquidity'];
+  if (draft.side === sells) draft.units = draft.lots * market.lotUnits;
+  else draft.units = isForBudget() ? draft.budget : draft.price * draft.lots * market.tickUnits;
   const asset = draft.side === sells ? market.base : market.quote;
-  return core.balances.covers(account, asset, unitsToHold(market))
-    ? valid
-    : reasonNumber['insufficient-balance'];
+  return core.balances.covers(account, asset, draft.units) ? valid : reasonNumber['insufficient-balance'];
 }
 
 function problemOf(core: Core, market: Market, isWithinRate: boolean): number {
@@ -220,7 +218,6 @@ function make(core: Core, market: Market): number {
     (draft.isPostOnly ? has.postOnly : 0);
   float64[slot * 8 + idWord] = core.seq;
   float64[slot * 8 + restWord] = lots;
-  float64[slot * 8 + visibleWord] = lots;
   float64[slot * 8 + filledWord] = 0;
   if (draft.type !== types.limit || draft.display !== 0 || hasClientId()) makeBeside(core, slot);
   return slot;
@@ -251,7 +248,8 @@ function makeBeside({ orders }: Core, slot: number): void {
 
 function tellAccepted({ events, orders }: Core, slot: number): void {
   const type = draft.type << detailBits.type;
-  const at = events.addOfOrder(acceptedKind, orders, slot, draft.price, type, draft.budget);
+  const at = events.addOfOrder(acceptedKind, orders, slot, draft.price, type, 0);
+  if (draft.budget !== 0) events.float64[at * 12 + eventFloat64.feeTaker] = draft.budget;
   if (hasClientId()) {
     events.int32[(at * 12 + eventFloat64.maker) * 2] = draft.clientLow;
     events.int32[(at * 12 + eventFloat64.maker) * 2 + 1] = draft.clientHigh;
@@ -261,7 +259,7 @@ function tellAccepted({ events, orders }: Core, slot: number): void {
 
 function accept(core: Core, market: Market, slot: number): void {
   const { account, side, type } = draft;
-  core.balances.hold(account, side === sells ? market.base : market.quote, unitsToHold(market));
+  core.balances.hold(account, side === sells ? market.base : market.quote, draft.units);
   if (hasClientId()) core.clientIds.take(clientKey(), slot);
   tellAccepted(core, slot);
   if (type === types.limit) enterLimit(core, market, slot, false);

@@ -104,7 +104,7 @@ function orderIn(core: Core, slot: number): OpenOrder {
     waiting: isWaiting,
     rest: orders.float(slot, orderFloat.rest),
     filled: orders.float(slot, orderFloat.filled),
-    visible: isWaiting ? 0 : orders.float(slot, orderFloat.visible),
+    visible: isWaiting ? 0 : orders.visibleOf(slot),
     displayLots: orders.displayOf(slot),
     budget: orders.budgetOf(slot),
   };
@@ -154,7 +154,7 @@ function levelIn(core: Core, market: Market, ladder: Ladder, level: number): Boo
   let lots = 0;
   let count = 0;
   for (let slot = intAt(ladder.head, level); slot !== none; slot = orders.int(slot, orderInt.next)) {
-    lots += orders.float(slot, orderFloat.visible);
+    lots += orders.visibleOf(slot);
     count++;
   }
   return { price: level + market.config.minPrice, lots, orders: count };

@@ -58,13 +58,14 @@ function slotsInOrder(core: Core): number[] {
 
 function orderTable({ orders }: Core, slots: readonly number[]): Float64Array {
   const table = new Float64Array(slots.length * orderWords);
+  const isWaiting = (slot: number): boolean => (orders.int(slot, orderInt.meta) & metaFlag.waiting) !== 0;
   const hasClientId = (slot: number): boolean => (orders.int(slot, orderInt.meta) & metaFlag.clientId) !== 0;
   slots.forEach((slot, at) => {
     table.set(
       [
         orders.float(slot, orderFloat.id),
         orders.float(slot, orderFloat.rest),
-        orders.float(slot, orderFloat.visible),
+        isWaiting(slot) ? 0 : orders.visibleOf(slot),
         orders.float(slot, orderFloat.filled),
         orders.displayOf(slot),
         orders.budgetOf(slot),
@@ -165,9 +166,10 @@ function restoreOrders(core: Core, table: Float64Array): void {
     const field = (word: number): number => floatAt(table, at + word);
     const slot = orders.take();
     slots.push(slot);
-    [orderFloat.id, orderFloat.rest, orderFloat.visible, orderFloat.filled].forEach((name, word) => {
-      orders.setFloat(slot, name, field(word));
-    });
+    orders.setFloat(slot, orderFloat.id, field(0));
+    orders.setFloat(slot, orderFloat.rest, field(1));
+    orders.visible[slot] = field(2);
+    orders.setFloat(slot, orderFloat.filled, field(3));
     orders.display[slot] = field(4);
     orders.budget[slot] = field(5);
     orders.setInt(slot, orderInt.price, field(6));
