@@ -12,6 +12,7 @@ const longestPauseMs = 10_000;
 const handshakeMs = 10_000;
 /** The server asks for a sign of life twice as often at least. */
 const silenceMs = 2.5 * streamLimits.heartbeatMs;
+const silenceLookMs = streamLimits.heartbeatMs / 3;
 /** A snapshot of 1,000 levels is 80 KiB; one of an account with 50,000 open orders 16 MiB. */
 const inboundBytesMax = 32 * 2 ** 20;
 const refusalBytesMax = 64 * 1_024;
@@ -38,7 +39,9 @@ export class ReconnectingSocket {
   #ws: WebSocket | undefined;
   #pauseMs = firstPauseMs;
   #pause: NodeJS.Timeout | undefined;
+  /** Looks now and then: a timer that is set anew for each message costs more than the message. */
   #silence: NodeJS.Timeout | undefined;
+  #heardMs = 0;
   #isClosed = false;
 
   constructor(options: ConnectionOptions) {
@@ -66,7 +69,7 @@ export class ReconnectingSocket {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#pause);
-    clearTimeout(this.#silence);
+    clearInterval(this.#silence);
     const ws = this.#ws;
     if (ws === undefined || ws.readyState === WebSocket.CLOSED) return;
     const closed = new Promise<void>((resolve) => {
@@ -94,17 +97,17 @@ export class ReconnectingSocket {
     this.#ws = ws;
     let refusal: StrongroomError | undefined;
     ws.on('open', () => {
-      this.#heard();
+      this.#listen(ws);
       events.onOpen();
     });
     ws.on('message', (data: Buffer) => {
       // Connected is one that says something: a server that only closes is left alone for longer each time.
       this.#pauseMs = firstPauseMs;
-      this.#heard();
+      this.#heardMs = performance.now();
       events.onText(data.toString());
     });
     ws.on('ping', () => {
-      this.#heard();
+      this.#heardMs = performance.now();
     });
     ws.on('unexpected-response', (_request, answer) => {
       void refusalOf(answer).then((error) => {
@@ -116,7 +119,7 @@ export class ReconnectingSocket {
       refusal ??= fail('API_CLIENT_NO_ANSWER', `the stream: ${messageOf(error)}`, {}, error);
     });
     ws.on('close', (code, reason) => {
-      clearTimeout(this.#silence);
+      clearInterval(this.#silence);
       if (this.#isClosed) return;
       const why =
         refusal ??
@@ -137,9 +140,11 @@ export class ReconnectingSocket {
     }, pauseMs);
   }
 
-  #heard(): void {
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#ws?.terminate(), silenceMs);
+  #listen(ws: WebSocket): void {
+    this.#heardMs = performance.now();
+    this.#silence = setInterval(() => {
+      if (performance.now() - this.#heardMs > silenceMs) ws.terminate();
+    }, silenceLookMs);
     this.#silence.unref();
   }
 }
