@@ -1,4 +1,5 @@
 /** Tries addresses one after the other, for ever: at once as long as there is one that was not tried, then after a pause. */
+import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LinkClientLimits } from './limits.ts';
 
@@ -37,7 +38,7 @@ export async function keepConnected(options: ReconnectOptions): Promise<void> {
     tried = 0;
     refused = 0;
     // Not all at the same moment.
-    const waitMs = isRefused ? refusedRetryMs : retryMs * (0.5 + Math.random() / 2);
+    const waitMs = isRefused ? refusedRetryMs : randomInt(retryMs / 2, retryMs);
     await delay(waitMs, undefined, { signal }).catch(() => undefined);
     retryMs = Math.min(retryMs * 2, retryMaxMs);
   }
