@@ -38,7 +38,7 @@ export async function keepConnected(options: ReconnectOptions): Promise<void> {
     tried = 0;
     refused = 0;
     // Not all at the same moment.
-    const waitMs = isRefused ? refusedRetryMs : randomInt(retryMs / 2, retryMs);
+    const waitMs = isRefused ? refusedRetryMs : randomInt(Math.ceil(retryMs / 2), retryMs + 1);
     await delay(waitMs, undefined, { signal }).catch(() => undefined);
     retryMs = Math.min(retryMs * 2, retryMaxMs);
   }
