@@ -38,6 +38,8 @@ export interface StreamOptions {
   readonly auth: Pick<TradingAuth, 'caller' | 'recheck'>;
   readonly limits?: Partial<StreamLimits>;
   readonly onNotice?: (notice: StreamNotice) => void;
+  /** Milliseconds since any moment; a clock that is set does not change it. */
+  readonly elapsedMs?: () => number;
 }
 export interface Stream {
   /** Tells every client (1001), and ends those who do not answer. The HTTP server is the caller's to close. */
@@ -189,6 +191,7 @@ class StreamServer implements Stream {
       channels: this.#channels,
       limits: this.#limits,
       messages: presence.messages,
+      elapsedMs: this.#options.elapsedMs ?? (() => performance.now()),
       requestId,
       onUnknown: this.#failed(requestId),
     });

@@ -27,6 +27,7 @@ export interface SessionOptions {
   readonly limits: StreamLimits;
   /** Of the caller, on all its connections. */
   readonly messages: Pace;
+  readonly elapsedMs: () => number;
   /** Of the connection; stands in every problem, and in the log. */
   readonly requestId: string;
   readonly onUnknown: (error: unknown) => void;
@@ -49,13 +50,13 @@ export class Session {
   }
 
   onMessage(data: Buffer, isBinary: boolean): void {
-    const { connection, caller, limits, messages } = this.#options;
+    const { connection, caller, limits, messages, elapsedMs } = this.#options;
     if (connection.isClosing) return;
     if (isBinary) {
       connection.close(unsupportedData, 'text messages only');
       return;
     }
-    const nowMs = performance.now();
+    const nowMs = elapsedMs();
     const count = messages.count(nowMs);
     const countMax = caller.requestsPerSecond;
     if (count > 2 * countMax) {

@@ -138,9 +138,18 @@ describe('messages', () => {
   });
 
   test('above the rate of the key each is refused unread; twice above, the connection is closed', async () => {
-    const served = await serve();
-    // A token of 100 a second.
+    let nowMs = 0;
+    const served = await serve({ elapsedMs: () => nowMs });
+    // A token of 100 a second, on all its connections together; the next second counts anew.
+    const other = await Recorder.open(served, bearer(auditorToken));
     const client = await Recorder.open(served, bearer(auditorToken));
+    for (let at = 0; at < 100; at++) other.say({ op: 'ping', id: at.toString() });
+    await other.next(({ id }) => id === '99');
+    expect((await client.ask({ op: 'ping' })).problem?.code).toBe('API_RATE_LIMITED');
+    nowMs = 1_000;
+    expect((await client.ask({ op: 'ping' })).type).toBe('pong');
+    nowMs = 2_000;
+    client.messages.length = 0;
     for (let at = 1; at <= 201; at++) client.say({ op: 'ping', id: at.toString() });
     expect((await client.closed).code).toBe(closeCodes.tooManyMessages);
     const pongs = client.messages.filter(({ type }) => type === 'pong');
@@ -340,7 +349,7 @@ describe('the end of a connection', () => {
   });
 
   test('one who gives no sign of life is cut; one who does stays', async () => {
-    const served = await serve({ limits: { heartbeatMs: 150 } });
+    const served = await serve({ limits: { heartbeatMs: 1_000 } });
     const alive = await Recorder.open(served);
     const socket = connect(served.port, '127.0.0.1');
     const key = Buffer.from('a dead client 16').toString('base64');

@@ -61,6 +61,8 @@ const authenticate = createAuthenticate({
 });
 
 export interface ServeOptions {
+  /** Of what is counted by second and minute. */
+  readonly elapsedMs?: () => number;
   readonly limits?: Partial<StreamLimits>;
   /** In place of the engine's, to be slow or to fail. */
   readonly trading?: (real: StreamTrading) => StreamTrading;
@@ -140,6 +142,7 @@ export async function serve(options: ServeOptions = {}): Promise<Served> {
     trading,
     auth,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.elapsedMs === undefined ? {} : { elapsedMs: options.elapsedMs }),
     onNotice: (notice) => notices.push(notice),
   });
   server.listen(0, '127.0.0.1');
