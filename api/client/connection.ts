@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { messageOf, type StrongroomError } from '#core/errors';
 import { closeCodes, streamLimits, streamPath } from '../stream/limits.ts';
-import { type Credentials, credentialHeaders } from './credentials.ts';
+import { type Credentials, credentialHeaders, type RequestToProve } from './credentials.ts';
 import { errorOfProblem, fail } from './errors.ts';
 
 const firstPauseMs = 200;
@@ -30,7 +30,7 @@ export interface ConnectionEvents {
 export interface ConnectionOptions {
   readonly baseUrl: string;
   readonly credentials: Credentials;
-  readonly timestampMs: () => number;
+  readonly timestampMs: (request: RequestToProve) => number;
   readonly events: ConnectionEvents;
 }
 
@@ -89,7 +89,7 @@ export class ReconnectingSocket {
     const { baseUrl, credentials, timestampMs, events } = this.#options;
     const proof = { method: 'GET', path: streamPath, body: '' };
     const ws = new WebSocket(`${baseUrl.replace(/^http/, 'ws')}${streamPath}`, {
-      headers: credentialHeaders(credentials, proof, timestampMs()),
+      headers: credentialHeaders(credentials, proof, timestampMs(proof)),
       perMessageDeflate: false,
       handshakeTimeout: handshakeMs,
       maxPayload: inboundBytesMax,

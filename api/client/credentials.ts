@@ -32,13 +32,24 @@ export function credentialHeaders(
 }
 
 /**
- * Milliseconds since 1970, never the same twice: two requests that are otherwise the same need different timestamps. Ahead of the
- * clock by as many milliseconds as there were requests in one, which is far from the window.
+ * Milliseconds since 1970 for each request: the clock's, and counted up for one that is the same as another of that millisecond, because
+ * the server takes the same signed bytes once. Different requests share a timestamp, so many of them never run ahead of the clock;
+ * the same one, above 1,000 a second for longer, does, and is refused then.
  */
-export function createTimestamps(nowMs: () => number = Date.now): () => number {
-  let last = 0;
-  return () => {
-    last = Math.max(last + 1, nowMs());
-    return last;
+export function createTimestamps(nowMs: () => number = Date.now): (request: RequestToProve) => number {
+  /** By request, the last timestamp; only those that could be given again, so about as many as are sent in a millisecond. */
+  const given = new Map<string, number>();
+  let lastMs = 0;
+  return ({ method, path, body }) => {
+    const now = nowMs();
+    // What the clock has passed never comes again. One that was set back begins anew: timestamps ahead of it would be refused.
+    if (now !== lastMs)
+      for (const [request, timestampMs] of given)
+        if (timestampMs < now || now < lastMs) given.delete(request);
+    lastMs = now;
+    const request = `${method}\n${path}\n${body}`;
+    const timestampMs = Math.max(now, (given.get(request) ?? 0) + 1);
+    given.set(request, timestampMs);
+    return timestampMs;
   };
 }

@@ -54,8 +54,10 @@ export class HeardChannel {
   #state: 'waiting' | 'opening' | 'heard' = 'waiting';
   /** Of the newest message or snapshot. */
   #seq = -1;
-  /** What the server can go on from. */
+  /** What the server can go on from; none while the snapshot is missing, which it would not send then. */
   #resumeSeq: number | undefined;
+  /** Where the channel was when it was opened, at or below its snapshot. */
+  #openedSeq = 0;
   /** A message came since the channel was last asked for, so the next has its number as `prevSeq`. */
   #isChained = false;
   #asked: { readonly id: string; readonly after: number | undefined } | undefined;
@@ -108,6 +110,7 @@ export class HeardChannel {
     if (this.#state !== 'opening') return;
     this.#state = 'heard';
     this.#seq = snapshot.seq;
+    this.#resumeSeq = this.#openedSeq;
     this.#handlers.onSnapshot?.(snapshot as never);
   }
 
@@ -131,9 +134,11 @@ export class HeardChannel {
   }
 
   #begin(seq: number): void {
-    this.#resumeSeq = seq;
+    this.#openedSeq = seq;
     this.#isChained = false;
-    this.#state = hasSnapshot(this.spec.channel) ? 'opening' : 'heard';
+    const isOpening = hasSnapshot(this.spec.channel);
+    this.#state = isOpening ? 'opening' : 'heard';
+    this.#resumeSeq = isOpening ? undefined : seq;
     this.#seq = seq;
   }
 }

@@ -124,8 +124,9 @@ export class RestClient {
   async #ask<T>({ method, path: bare, query, body: content }: Ask): Promise<T> {
     const path = `${bare}${queryText(query)}`;
     const body = content === undefined ? '' : JSON.stringify(content);
+    const request = { method, path, body };
     const headers = {
-      ...credentialHeaders(this.credentials, { method, path, body }, this.timestampMs()),
+      ...credentialHeaders(this.credentials, request, this.timestampMs(request)),
       ...(body === '' ? {} : { 'content-type': 'application/json' }),
     };
     let answer: Response;
