@@ -2,4 +2,10 @@
 export type { EngineState } from './engine-thread.ts';
 export type { SequencerLimits } from './limits.ts';
 export { openSequencer } from './open.ts';
-export type { CommandsListener, EventsListener, Sequencer, SequencerNotice, SequencerOptions } from './types.ts';
+export type {
+  CommandsListener,
+  EventsListener,
+  Sequencer,
+  SequencerNotice,
+  SequencerOptions,
+} from './types.ts';

@@ -28,7 +28,13 @@ import { Publisher } from './publisher.ts';
 import { distance, type Rings } from './rings.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
 import type { Answered, EngineThread, ThreadNews } from './thread.ts';
-import type { CommandsListener, EventsListener, Sequencer, SequencerNotice, SequencerOptions } from './types.ts';
+import type {
+  CommandsListener,
+  EventsListener,
+  Sequencer,
+  SequencerNotice,
+  SequencerOptions,
+} from './types.ts';
 
 const fail = errorsOf(matchingErrors);
 
