@@ -213,8 +213,8 @@ export function readSnapshot(config: EngineConfig, bytes: Uint8Array): Core {
   const accountBytes = document.accounts * accountWords * 8;
   const orderBytes = document.orders * orderWords * 8;
   if (bytes.length !== end + balanceBytes + accountBytes + orderBytes) throw invalid('its length is wrong');
-  // Copies, because a table of words begins at a multiple of its word.
-  const rest = bytes.slice(end);
+  // Copies, because a table of words begins at a multiple of its word; not by `slice`, which copies nothing of a Buffer.
+  const rest = new Uint8Array(bytes.subarray(end));
   core.balances.restore(rest.subarray(0, balanceBytes));
   const accounts = new Float64Array(rest.slice(balanceBytes, balanceBytes + accountBytes).buffer);
   for (let account = 0; account < document.accounts; account++) {

@@ -122,7 +122,8 @@ class RunningServer {
     for (const session of this.#sessions) session.close(goingAway, this.#stopped);
     await new Promise<void>((resolve) => {
       this.#http.close(() => resolve());
-      this.#http.closeIdleConnections();
+      // Those that have not asked for anything yet; nobody looks at how long they take any more.
+      this.#http.closeAllConnections();
     });
   }
 
@@ -136,6 +137,8 @@ class RunningServer {
     const client = `${request.socket.remoteAddress ?? 'unknown'}:${request.socket.remotePort ?? 0}`;
     const refuse = (status: string, problem: string): void => {
       this.#tell({ kind: 'client-refused', client, problem });
+      // Its own end it may keep open for ever.
+      socket.once('finish', () => socket.destroy());
       socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     };
     if (!this.#hasToken(request.headers.authorization)) {

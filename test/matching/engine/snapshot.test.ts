@@ -66,6 +66,14 @@ describe('a snapshot that is not what it should be', () => {
   test('is restored when it is', () => {
     expect(codeOf(good)).toBeUndefined();
   });
+  test('is restored from the bytes node reads files into, which lie anywhere in its memory', () => {
+    const around = Buffer.concat([Buffer.alloc(5), good, Buffer.alloc(3)]);
+    const restored = restoreEngine(oneMarket, around.subarray(5, 5 + good.length));
+    expect(restored.stateHash()).toBe(engine.stateHash());
+    expect(restored.snapshot()).toEqual(good);
+    around.fill(0xff);
+    expect(restored.snapshot()).toEqual(good);
+  });
   test.each([0, 3, 4, 50, -1, -8])('is refused when it ends at %i', (end) => {
     expect(codeOf(good.subarray(0, end))).toBe('MATCHING_SNAPSHOT_INVALID');
   });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect as connectSocket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -43,6 +44,38 @@ async function raw(url: string) {
   await hello;
   return { socket, kinds, closed };
 }
+
+/** A connection that says this, keeps its own end open, and reads nothing after it was told that all is said. */
+async function stuck(port: number, text: string) {
+  const socket = connectSocket({ port, host: '127.0.0.1', allowHalfOpen: true });
+  atEnd(async () => socket.destroy());
+  socket.on('error', () => undefined).resume();
+  await once(socket, 'connect');
+  socket.write(text);
+  return socket;
+}
+const upgrade = (authorization: string): string =>
+  `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nauthorization: ${authorization}\r\n\r\n`;
+
+describe('an end that does not let go', () => {
+  test.each([
+    ['says nothing', ''],
+    ['stops in the middle of its request', 'GET / HTTP/1.1\r\nhost: x\r\n'],
+    ['was refused', upgrade('Bearer nobody')],
+  ])('keeps no server from closing: it %s', async (_, text) => {
+    const { server } = await serve();
+    const socket = await stuck(server.port, text);
+    if (text.endsWith('\r\n\r\n')) await once(socket, 'end');
+    await server.close();
+  });
+
+  test('that was refused takes no place from others', async () => {
+    const { server, url, notices } = await serve({ server: { limits: { clientsMax: 1 } } });
+    for (let at = 0; at < 4; at++) await once(await stuck(server.port, upgrade('Bearer nobody')), 'end');
+    expect(notices.filter(({ kind }) => kind === 'client-refused')).toHaveLength(4);
+    await connect(url).link.ready();
+  });
+});
 
 describe('a connection is refused', () => {
   test('with another token, until both have the same', async () => {
