@@ -25,6 +25,9 @@ export interface Subject {
 }
 
 const tradeKind = eventKinds.indexOf('trade');
+// Imported constants are loaded each time they are used (matching/engine/orders.ts).
+const { head: headWord } = eventInt32;
+const { lots: lotsWord } = eventFloat64;
 /** Commands between two looks at the events. */
 export const portion = 64;
 
@@ -33,8 +36,8 @@ function openStrongroom({ config, slots, before }: Flow): Book {
   let volume = 0;
   const read = ({ float64, int32 }: EventSlots, count: number): void => {
     for (let at = 0; at < count; at++)
-      if (((int32[at * 24 + eventInt32.head] as number) & 0xff) === tradeKind)
-        volume += float64[at * 12 + eventFloat64.lots] as number;
+      if (((int32[at * 24 + headWord] as number) & 0xff) === tradeKind)
+        volume += float64[at * 12 + lotsWord] as number;
   };
   const run = (from: number, to: number): void => {
     for (let at = before + from; at < before + to; ) {
