@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorsOf, invariant, isStrongroomError } from '#core/errors';
 import type { Authenticate, Caller } from './auth.ts';
 import { apiErrors } from './contract.ts';
-import { createLimits } from './limits.ts';
+import { createLimits, type UpgradeLimits } from './limits.ts';
 import { callerOfToken, type TradingAuth, type TradingCaller } from './trading-auth.ts';
 
 declare module 'fastify' {
@@ -15,6 +15,10 @@ declare module 'fastify' {
     readonly signable?: boolean;
     /** Whoever reaches the port may ask; `unlimited`: as often as they like. Everything else is for callers that are known. */
     readonly open?: 'limited' | 'unlimited';
+  }
+  interface FastifyInstance {
+    /** For what asks this server to be upgraded: a stranger of an address here is one there. */
+    readonly upgradeLimits: UpgradeLimits;
   }
 }
 const fail = errorsOf(apiErrors);
@@ -37,10 +41,15 @@ function opennessOf(request: FastifyRequest): 'limited' | 'unlimited' | undefine
 
 export async function addAccess(
   app: FastifyInstance,
-  options: { readonly authenticate: Authenticate; readonly auth: TradingAuth },
+  options: {
+    readonly authenticate: Authenticate;
+    readonly auth: TradingAuth;
+    readonly trustedProxies?: readonly string[];
+  },
 ): Promise<Access> {
   const { auth } = options;
-  const limits = await createLimits(app);
+  const limits = await createLimits(app, options.trustedProxies ?? []);
+  app.decorate('upgradeLimits', limits.upgrades);
   const byToken = new WeakMap<object, Caller>();
   const byRequest = new WeakMap<FastifyRequest, TradingCaller>();
   const signed = new WeakSet<FastifyRequest>();

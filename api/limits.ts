@@ -2,6 +2,8 @@
  * How many requests are taken: of a caller, by what its key or role may send, and of an address as long as nobody is known behind
  * it. Each process counts for itself, in windows of a second.
  */
+import type { IncomingMessage } from 'node:http';
+import proxyAddr from '@fastify/proxy-addr';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorsOf } from '#core/errors';
@@ -28,6 +30,14 @@ export interface Limits {
   readonly countCaller: (request: FastifyRequest, reply: FastifyReply, sender: Sender) => Promise<void>;
 }
 
+/** The same counts, for what asks to be upgraded: it reaches no route. */
+export interface UpgradeLimits {
+  /** @throws as `strangerMayAsk` */
+  readonly mayAsk: (request: IncomingMessage) => Promise<void>;
+  /** @throws as `countStranger` */
+  readonly countStranger: (request: IncomingMessage) => Promise<void>;
+}
+
 interface Count {
   readonly max: number;
   readonly remaining: number;
@@ -43,12 +53,18 @@ function tell(reply: FastifyReply, count: Count): void {
     'ratelimit-reset': count.ttlInSeconds,
   });
 }
-function refuse(reply: FastifyReply, { max, ttlInSeconds }: Count, whose: string) {
-  void reply.header('retry-after', ttlInSeconds);
+function refuse(reply: FastifyReply, count: Count, whose: string) {
+  void reply.header('retry-after', count.ttlInSeconds);
+  return limited(count, whose);
+}
+function limited({ max }: Count, whose: string) {
   return fail('API_RATE_LIMITED', `${whose}: more than ${max} requests in a second`, { perSecond: max });
 }
 
-export async function createLimits(app: FastifyInstance): Promise<Limits> {
+export async function createLimits(
+  app: FastifyInstance,
+  trustedProxies: readonly string[],
+): Promise<Limits & { readonly upgrades: UpgradeLimits }> {
   await app.register(rateLimit, { global: false });
   const senders = new WeakMap<FastifyRequest, Sender>();
   const ofAddress = app.createRateLimit({
@@ -62,7 +78,23 @@ export async function createLimits(app: FastifyInstance): Promise<Limits> {
     keyGenerator: (request) => senders.get(request)?.name ?? '',
     ...{ cache: countedMax },
   });
+  const isTrusted = proxyAddr.compile([...trustedProxies]);
+  /** All that `ofAddress` reads of a request; the address as Fastify finds it. */
+  const askerOf = (request: IncomingMessage): FastifyRequest =>
+    ({ ip: proxyAddr(request, isTrusted), routeOptions: { config: {} } }) as FastifyRequest;
   return {
+    upgrades: {
+      mayAsk: async (request) => {
+        const asker = askerOf(request);
+        const count = await ofAddress(asker, { increment: false });
+        if (!count.isAllowed && count.remaining === 0) throw limited(count, asker.ip);
+      },
+      countStranger: async (request) => {
+        const asker = askerOf(request);
+        const count = await ofAddress(asker);
+        if (!count.isAllowed && count.isExceeded) throw limited(count, asker.ip);
+      },
+    },
     strangerMayAsk: async (request, reply) => {
       const count = await ofAddress(request, { increment: false });
       if (count.isAllowed || count.remaining > 0) return;

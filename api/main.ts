@@ -76,7 +76,12 @@ async function main(): Promise<void> {
   const stream =
     engine === undefined
       ? undefined
-      : attachStream(server.server, { trading: engine.trading, auth, onNotice: logStream });
+      : attachStream(server.server, {
+          trading: engine.trading,
+          auth,
+          strangers: server.upgradeLimits,
+          onNotice: logStream,
+        });
   await server.listen(config.listen);
   log.info({ ...config.listen }, 'api.listening');
   stopOnSignal(async () => {

@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { errorsOf, isStrongroomError, type StrongroomError } from '#core/errors';
 import { apiErrors } from '../contract.ts';
+import type { UpgradeLimits } from '../limits.ts';
 import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
 import { Channels, type StreamTrading } from './channels.ts';
 import { Connection, Corks, Pace } from './connection.ts';
@@ -36,6 +37,8 @@ export type StreamNotice =
 export interface StreamOptions {
   readonly trading: StreamTrading;
   readonly auth: Pick<TradingAuth, 'caller' | 'recheck'>;
+  /** Of the server's own routes; without it, addresses are not limited. */
+  readonly strangers?: UpgradeLimits;
   readonly limits?: Partial<StreamLimits>;
   readonly onNotice?: (notice: StreamNotice) => void;
   /** Milliseconds since any moment; a clock that is set does not change it. */
@@ -149,6 +152,18 @@ class StreamServer implements Stream {
 
   /** @throws what a route of the same caller would get, API_STREAM_LIMIT */
   async #judge(request: IncomingMessage): Promise<TradingCaller> {
+    const { strangers } = this.#options;
+    // A token costs next to nothing to look at, and a good one passes whoever else is behind its address.
+    if (request.headers.authorization === undefined) await strangers?.mayAsk(request);
+    try {
+      return await this.#callerOf(request);
+    } catch (error) {
+      if (isStrongroomError(error) && isStranger(error)) await strangers?.countStranger(request);
+      throw error;
+    }
+  }
+
+  async #callerOf(request: IncomingMessage): Promise<TradingCaller> {
     const url = request.url ?? '';
     if (url.split('?')[0] !== streamPath) throw fail('API_NOT_FOUND', `no stream at ${url.slice(0, 100)}`);
     const { clients, upgradeMs } = this.#limits;
@@ -241,6 +256,7 @@ class StreamServer implements Stream {
   }
 }
 
+const isStranger = ({ kind }: StrongroomError): boolean => kind === 'unauthenticated' || kind === 'not_found';
 const limitReached = (limit: keyof StreamLimits, max: number) =>
   fail('API_STREAM_LIMIT', `more than ${max}: ${limit}`, { limit, max });
 

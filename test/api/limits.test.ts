@@ -1,5 +1,9 @@
 /** How many requests are taken: of a key, of a token, of an address nobody is known behind. On gateways that listen. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { StreamTrading } from '../../api/stream/channels.ts';
+import { attachStream } from '../../api/stream/index.ts';
+import { streamPath } from '../../api/stream/limits.ts';
+import type { TradingAuth } from '../../api/trading-auth.ts';
 import { databaseForThisFile } from '../support/database.ts';
 import { type Answer, type Holder, newAccount, newHolder, nextMs, send, signedBy } from './signing.ts';
 import { type Gateway, openGateway } from './trading-gateway.ts';
@@ -99,6 +103,63 @@ test('an address nobody is known behind is limited before a signature is checked
     expect((await send(own.port, { method: 'GET', url: '/health' })).status).toBe(200);
     await expect.poll(async () => (await own.by(holder, assets)).status, { timeout: 10_000 }).toBe(200);
   } finally {
+    await own.close();
+  }
+});
+
+test('an upgrade counts with the requests of its address, and is refused before its signature is checked', async () => {
+  let checked = 0;
+  const trustedProxies = ['127.0.0.1'];
+  const own = await openGateway({ databaseUrl, trustedProxies });
+  const auth: TradingAuth = {
+    ...own.auth,
+    caller: async (request) => {
+      checked++;
+      return await own.auth.caller(request);
+    },
+  };
+  const stream = attachStream(own.app.server, {
+    trading: {} as StreamTrading,
+    auth,
+    strangers: own.app.upgradeLimits,
+  });
+  const handshake = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+  };
+  const asked = { method: 'GET', url: streamPath };
+  const upgrade = async (headers: Record<string, string>, address = '203.0.113.1') =>
+    await send(own.port, asked, { ...handshake, 'x-forwarded-for': address, ...headers });
+  const forger = newHolder();
+  const forged = async () => await upgrade(signedBy(forger, asked, nextMs()));
+  try {
+    const answers = await untilRefused(50, forged);
+    expect(answers.some(({ json }) => json['code'] === 'API_SIGNATURE_INVALID')).toBe(true);
+    const refused = answers.find(({ status }) => status === 429);
+    expect(refused?.json).toMatchObject(problem);
+    expect(refused?.headers['retry-after']).toBe('1');
+    // In the same window: what is refused now has not been looked at.
+    let before: number;
+    do {
+      await untilRefused(50, forged);
+      before = checked;
+    } while ((await forged()).status !== 429);
+    expect(checked).toBe(before);
+    // One count for both: of the upgrades, a request of the address is refused.
+    let route: Answer;
+    do {
+      await untilRefused(50, forged);
+      route = await send(own.port, { method: 'GET', url: '/nothing' }, { 'x-forwarded-for': '203.0.113.1' });
+    } while (route.status !== 429);
+    expect(route.json).toMatchObject(problem);
+    expect((await upgrade(signedBy(forger, asked, nextMs()), '203.0.113.2')).json).toMatchObject({
+      code: 'API_SIGNATURE_INVALID',
+    });
+    await untilRefused(50, async () => await upgrade({ authorization: 'Bearer nobody' }));
+  } finally {
+    await stream.close();
     await own.close();
   }
 });

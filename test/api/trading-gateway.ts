@@ -9,7 +9,7 @@ import { apiRoles } from '../../api/config.ts';
 import type { ApiPermission, RateTier } from '../../api/keys/contract.ts';
 import { type ApiKeys, createApiKeys } from '../../api/keys/store.ts';
 import { buildServer, type ServerOptions } from '../../api/server.ts';
-import { createTradingAuth } from '../../api/trading-auth.ts';
+import { createTradingAuth, type TradingAuth } from '../../api/trading-auth.ts';
 import { type Answer, type Holder, newHolder, nextMs, send, signedBy, type Unsigned } from './signing.ts';
 
 export type Role = (typeof apiRoles)[number];
@@ -23,6 +23,7 @@ export interface Gateway {
   readonly port: number;
   readonly pool: Pool;
   readonly keys: ApiKeys;
+  readonly auth: TradingAuth;
   readonly as: (role: Role, request: Omit<Unsigned, 'body'> & { readonly body?: object }) => Promise<Answer>;
   readonly by: (
     holder: Holder,
@@ -56,11 +57,12 @@ export async function openGateway(options: {
       return at;
     },
   };
+  const auth = createTradingAuth({ authenticate, keys, clock });
   const app = await buildServer({
     operations: options.operations ?? ({} as ServerOptions['operations']),
     authenticate,
     keys,
-    auth: createTradingAuth({ authenticate, keys, clock }),
+    auth,
     trading: options.trading,
     assets: [
       { asset: 'eip155:31337/slip44:60', chain: 'eip155:31337', decimals: 18 },
@@ -81,6 +83,7 @@ export async function openGateway(options: {
     port,
     pool,
     keys,
+    auth,
     as: async (role, request) =>
       await send(port, plain(request), { authorization: `Bearer ${tokenOf(role)}` }),
     by: async (holder, request) => {
