@@ -30,9 +30,17 @@ export class HistoryReadings {
     const start = (): void => {
       end = this.#start(wanted, listener);
     };
-    if (this.#running < historyThreadsMax) start();
-    else this.#waiting.push(start);
+    this.#waiting.push(start);
+    this.#startNext();
     return () => end();
+  }
+
+  #startNext(): void {
+    while (this.#running < historyThreadsMax) {
+      const start = this.#waiting.shift();
+      if (start === undefined) return;
+      start();
+    }
   }
 
   #start(wanted: Wanted, listener: HistoryListener): () => void {
@@ -50,8 +58,9 @@ export class HistoryReadings {
       isOver = true;
       void worker.terminate();
       this.#running--;
+      // Who reads on stands behind those who wait.
       tell();
-      this.#waiting.shift()?.();
+      this.#startNext();
     };
     worker.on('message', (news: FromHistoryThread) => {
       if (isOver) return;
