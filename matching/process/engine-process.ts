@@ -31,8 +31,8 @@ const lookMs = 1_000;
 const booksWaitMs = 2_000;
 /** Who asked for a takeover that failed hears of it before the process ends. */
 const answerMs = 100;
-/** Of an orderly end. Each part, so that together they stay below what a supervisor waits (5 s). */
-const closeMs = { feed: 500, books: 2_500, pool: 500 } as const;
+/** Of an orderly end. Each part, so that with the link's 2 s they stay below what a supervisor waits (5 s). */
+const closeMs = { feed: 500, books: 2_000, pool: 500 } as const;
 
 type Link = Awaited<ReturnType<typeof serveLink>>;
 
@@ -113,8 +113,8 @@ async function serve(sequencer: Sequencer, options: EngineProcessOptions): Promi
     log.info({ port: link.port, epoch: sequencer.epoch, seq: sequencer.lastSeq }, 'engine.serves');
     const close = async (): Promise<void> => {
       clearInterval(looking);
-      await link.close();
-      await Promise.race([books?.stopFeeding(), delay(closeMs.feed, undefined, { ref: false })]);
+      const fed = Promise.race([books?.stopFeeding(), delay(closeMs.feed, undefined, { ref: false })]);
+      await Promise.all([link.close(), fed]);
       await sequencer.close();
       await books?.close(closeMs.books);
       await Promise.race([pool?.end(), delay(closeMs.pool, undefined, { ref: false })]);
