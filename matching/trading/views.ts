@@ -5,6 +5,7 @@ import type { EngineEvent } from '../events.ts';
 import type { DoneReason, Side } from '../vocabulary.ts';
 import type { FillView, OrderOutcome, OrderView, TradeView } from './contract.ts';
 import type { MarketScale } from './scale.ts';
+import { tradeId } from './trade-id.ts';
 
 export type TradeEvent = Extract<EngineEvent, { kind: 'trade' }>;
 export type TradeRole = FillView['role'];
@@ -35,9 +36,6 @@ export function orderView(order: OpenOrder, scale: MarketScale, accountId: Id<'a
 
 /** 0n: none. */
 export const clientOrderIdText = (id: bigint): string | null => (id === 0n ? null : id.toString());
-/** Unique in its engine. */
-const tradeId = ({ seq, index }: { readonly seq: number; readonly index: number }): string =>
-  `${seq}-${index}`;
 const otherSide = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
 
 /** A trade as one of its two accounts has it. */

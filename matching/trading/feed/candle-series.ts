@@ -1,7 +1,8 @@
 /**
  * Candles of one market, minute by minute, of the last one to two days, and what follows from them: candles of every interval
  * and the figures of the last 24 hours. What was traded before the feed began is settled: it is loaded once the settlement has
- * come as far as the feed began at, and trades after the settled head come from memory. So each trade counts once.
+ * come as far as the feed began at, and trades after the settled head come from memory. The settlement may be further than the
+ * view; what it has booked by then is passed over when the view comes by it. So each trade counts once.
  */
 import type { EventPlace } from '../../settlement/settlement-events.ts';
 import { isBefore, wholeCommand } from '../../settlement/settlement-events.ts';
@@ -39,6 +40,8 @@ export class CandleSeries {
   #pending: PublicTrade[] | undefined;
   /** History can be loaded once everything up to here is settled. */
   #after: EventPlace = { seq: 0, index: wholeCommand };
+  /** Trades up to here came with the history. */
+  #counted: EventPlace = { seq: 0, index: wholeCommand };
   /** Starts of minutes changed since they were last taken. */
   #changed: number[] = [];
   /** Of those that changed while they were not complete, for candles that start before `#lateBeforeMs`. */
@@ -59,6 +62,7 @@ export class CandleSeries {
     this.#late = [];
     this.#ended.clear();
     this.#after = { seq, index: wholeCommand };
+    this.#counted = this.#after;
     // Nothing was traded before the first command. Later, the minute of the command may have trades before it.
     this.#pending = seq === 0 ? undefined : [];
     this.#completeFromMs = seq === 0 ? 0 : floorTo(timeMs, minuteMs) + minuteMs;
@@ -84,7 +88,8 @@ export class CandleSeries {
   }
 
   add(trade: PublicTrade): void {
-    this.#add(trade);
+    if (isBefore(this.#counted, trade)) this.#add(trade);
+    else this.#change(floorTo(trade.timeMs, minuteMs));
     const pending = this.#pending;
     if (pending === undefined) return;
     pending.push(trade);
@@ -107,6 +112,7 @@ export class CandleSeries {
     this.#minutes = settled.map(Candle.of);
     this.#completeFromMs = fromMs;
     this.#pending = undefined;
+    this.#counted = head;
     this.#ended.clear();
     const changed = this.#changed;
     this.#changed = [];
@@ -175,6 +181,9 @@ export class CandleSeries {
     }
     // At most the largest value of an order, 2^53 - 1 (config.ts).
     minute.trade(price, lots, price * lots * this.#tickUnits);
+    this.#change(startMs);
+  }
+  #change(startMs: number): void {
     if (this.#changed.at(-1) !== startMs) this.#changed.push(startMs);
   }
 

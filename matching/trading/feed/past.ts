@@ -9,6 +9,7 @@ import {
   tradingLimits,
 } from '../contract.ts';
 import { tradingErrors } from '../errors.ts';
+import { parseTradeId } from '../trade-id.ts';
 import { type PublicTrade, tradeView } from '../views.ts';
 import { Candle } from './candle.ts';
 import type { HistoryLoader, SettledHistory } from './history.ts';
@@ -47,20 +48,16 @@ export async function candlesIn(
   const views = remembered.map((candle) => candle.view(scale));
   if (fromMs >= settledToMs || missing === 0) return views;
   const range = { intervalMs, fromMs, toMs: settledToMs, limit: isLoaded ? missing : limit };
+  // Asked first: the newest one that is booked by now may go on, and what follows it is not known; those before it have ended.
+  const [newest] = isLoaded ? [] : await history.candles(scale.no, { intervalMs, ...always, limit: 1 });
   const rows = await history.candles(scale.no, range);
   const tickUnits = BigInt(scale.config.tickUnits);
   const settled = rows.map((row) => Candle.of({ ...row, value: row.value * tickUnits }));
   if (isLoaded) return [...settled.map((candle) => candle.view(scale)), ...views];
-  // The newest one that is booked may go on, and what follows it is not known.
-  const [newest] = await history.candles(scale.no, {
-    ...range,
-    fromMs: 0,
-    toMs: Number.MAX_SAFE_INTEGER,
-    limit: 1,
-  });
   const beforeMs = newest?.startMs ?? 0;
   return settled.filter(({ startMs }) => startMs < beforeMs).map((candle) => candle.view(scale));
 }
+const always = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER } as const;
 
 export async function tradesIn(
   { state, history, loader }: Past,
@@ -68,7 +65,7 @@ export async function tradesIn(
 ): Promise<readonly TradeView[]> {
   const { recent, scale } = state;
   const limit = Math.min(asked, tradingLimits.pageRows);
-  const place = before === undefined ? undefined : placeOfTrade(before);
+  const place = before === undefined ? undefined : parseTradeId(before);
   const { after } = recent;
   const found: PublicTrade[] = recent.newest(place, limit);
   if (found.length < limit) {
@@ -92,14 +89,3 @@ const placeBefore = ({ seq, index }: EventPlace): EventPlace =>
   index === 0 ? { seq: seq - 1, index: wholeCommand } : { seq, index: index - 1 };
 const placeAfter = ({ seq, index }: EventPlace): EventPlace =>
   index === wholeCommand ? { seq: seq + 1, index: 0 } : { seq, index: index + 1 };
-
-/** `<seq>-<index>`. @throws TRADING_NUMBER_INVALID */
-function placeOfTrade(id: string): EventPlace {
-  const match = /^(\d{1,15})-(\d{1,8})$/.exec(id);
-  if (match === null)
-    throw fail('TRADING_NUMBER_INVALID', `"${id.slice(0, 40)}" is not the id of a trade`, {
-      tradeId: id.slice(0, 40),
-    });
-  const [, seq = '', index = ''] = match;
-  return { seq: Number.parseInt(seq, 10), index: Number.parseInt(index, 10) };
-}

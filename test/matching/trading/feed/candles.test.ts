@@ -147,6 +147,47 @@ test.each([5, 6])(
   60_000,
 );
 
+/** Of another process, which was further: what it has seen is booked already. */
+class BookedHistory extends PlainHistory {
+  constructor(events: World['events']) {
+    super();
+    super.see(events);
+  }
+  override see(): void {
+    // It is there.
+  }
+}
+
+test.each([12, 13, 14])(
+  'what is booked already when the view comes by it is counted once: seed %i',
+  async (seed) => {
+    const ahead = worldOf({ seed, pace: 700 });
+    for (let n = 0; n < 120; n++) ahead.step(8);
+    const history = new BookedHistory(ahead.events);
+    const world = worldOf({ seed, history });
+    const { feed, link, random, follow } = world;
+    const commands = [...ahead.commands];
+    follow(commands.splice(0, 200));
+    link.reset();
+    const resetSeq = link.view().seq;
+    const known = new Map<number, CandleView>();
+    new Follower<'candles'>(`candles/${id}/5m`, resetSeq, ({ candles }) => {
+      for (const candle of candles) known.set(candle.startMs, candle);
+    }).listen(feed);
+    follow(commands.splice(0, 100));
+    history.at = { seq: 700, index: random.from(0, 2) };
+    await feed.candles(id, { interval: '5m', limit: 1_000 });
+    while (commands.length > 0) follow(commands.splice(0, random.from(1, 12)));
+    expect(tradesOf(world).length).toBeGreaterThan(100);
+    await expectSame(world);
+    const starts = new Set(
+      tradesOf(world).flatMap(({ seq, timeMs }) => (seq > resetSeq ? [timeMs - (timeMs % 300_000)] : [])),
+    );
+    const all = viewsOf(world, tradesOf(world), 300_000).filter(({ startMs }) => starts.has(startMs));
+    expect([...known.values()].sort((a, b) => a.startMs - b.startMs)).toEqual(all);
+  },
+);
+
 describe('while the settlement is behind', () => {
   async function behind(): Promise<World> {
     const world = worldOf({ seed: 9, pace: 500 });
@@ -178,6 +219,25 @@ describe('while the settlement is behind', () => {
       [newest],
     );
     expect(await world.feed.candles(id, { interval: '5m', limit: 1 })).toEqual([newest]);
+  });
+
+  test('a candle that goes on between two questions is not said to have ended', async () => {
+    const world = await behind();
+    const { history } = world;
+    const { candles } = history;
+    // About an hour is booked between two questions.
+    history.candles = async (...asked) => {
+      const rows = await candles.apply(history, asked);
+      history.at = { seq: history.at.seq + 60, index: 0 };
+      return rows;
+    };
+    const all = viewsOf(world, tradesOf(world), candleIntervalMs['1h']);
+    for (const seq of [400, 450, 500, 550]) {
+      history.at = { seq, index: 0 };
+      const told = await world.feed.candles(id, { interval: '1h', limit: 1_000 });
+      expect(told.length).toBeGreaterThan(3);
+      expect(told).toEqual(all.slice(0, told.length));
+    }
   });
 
   test('older trades than memory has are not made up', async () => {
