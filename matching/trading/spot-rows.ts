@@ -72,18 +72,27 @@ export async function insertSpotRow(
   return rows[0] === undefined ? undefined : rowOf(rows[0]);
 }
 
+export async function findSpotRow(
+  queryable: Queryable,
+  engine: SettledEngine,
+  id: Id<'spt'>,
+): Promise<SpotRow | undefined> {
+  const { rows } = await queryable.query<StoredRow>(
+    `SELECT ${columns} FROM matching.spot_transfer WHERE id = $1 AND engine = $2`,
+    [uuidOf(id), engine.no],
+  );
+  return rows[0] === undefined ? undefined : rowOf(rows[0]);
+}
+
 /** @throws TRADING_TRANSFER_UNKNOWN */
 export async function readSpotRow(
   queryable: Queryable,
   engine: SettledEngine,
   id: Id<'spt'>,
 ): Promise<SpotRow> {
-  const { rows } = await queryable.query<StoredRow>(
-    `SELECT ${columns} FROM matching.spot_transfer WHERE id = $1 AND engine = $2`,
-    [uuidOf(id), engine.no],
-  );
-  if (rows[0] === undefined) throw fail('TRADING_TRANSFER_UNKNOWN', `there is no transfer ${id}`, { id });
-  return rowOf(rows[0]);
+  const row = await findSpotRow(queryable, engine, id);
+  if (row === undefined) throw fail('TRADING_TRANSFER_UNKNOWN', `there is no transfer ${id}`, { id });
+  return row;
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Between main and spot. To spot: the row and the ledger's transfer are one commit; the engine's process feeds it. To main: the
- * row is first, then the engine is debited under the row's client id, which it takes once, then the settler books it. So wherever
- * a process ends, the same id again finds how far it has got.
+ * row is first, then the engine is debited under the row's client id, which it takes once for as long as it remembers it, then the
+ * settler books it. So wherever a process ends, the same id again finds how far it has got.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorsOf, isStrongroomError } from '#core/errors';
@@ -22,6 +22,7 @@ import type { SpotTransfer, SpotTransferView, TradingOperations } from './contra
 import { tradingErrors } from './errors.ts';
 import {
   endSpotRow,
+  findSpotRow,
   insertSpotRow,
   type PendingPlace,
   pendingSpotRows,
@@ -73,17 +74,19 @@ class SpotTransfers implements SpotOperations {
     parseId('spt', transfer.id);
     const moved = amount(transfer.asset, parseUnits(transfer.units));
     engineAmount(this.#context.engine.assets, moved);
-    const row =
-      transfer.direction === 'to-spot' ? await this.#bring(transfer, moved) : await this.#take(transfer);
-    const { pool, engine, looksMs: looks = usualLooksMs } = this.#context;
-    if (row !== undefined) return await this.#finish(row, { isNew: true, looks });
-    return await this.#finish(await sameSpotRow(pool, engine, transfer), { isNew: false, looks });
+    const { pool, engine, commands, looksMs: looks = usualLooksMs } = this.#context;
+    const toSpot = transfer.direction === 'to-spot';
+    // Nobody has debited what has no row yet.
+    const undebitedSeq = toSpot ? undefined : commands.view().seq;
+    const row = toSpot ? await this.#bring(transfer, moved) : await this.#take(transfer);
+    if (row !== undefined) return await this.#finish(row, { undebitedSeq, looks });
+    return await this.#finish(await sameSpotRow(pool, engine, transfer), { looks });
   }
 
   async spotTransfer(id: Id<'spt'>): Promise<SpotTransferView> {
     const { pool, engine } = this.#context;
     const row = await readSpotRow(pool, engine, parseId('spt', id));
-    return await this.#finish(row, { isNew: false, looks: oneLook });
+    return await this.#finish(row, { looks: oneLook });
   }
 
   async resume(): Promise<void> {
@@ -97,7 +100,7 @@ class SpotTransfers implements SpotOperations {
     // One that fails must not keep those after it.
     const failed: unknown[] = [];
     for (const { row } of pending)
-      await this.#finish(row, { isNew: false, looks: oneLook }).catch((error: unknown) => failed.push(error));
+      await this.#finish(row, { looks: oneLook }).catch((error: unknown) => failed.push(error));
     if (failed.length > 0) throw failed[0];
   }
 
@@ -120,19 +123,22 @@ class SpotTransfers implements SpotOperations {
   }
   /** Undefined when there is one of this id. @throws LEDGER_ACCOUNT_CLOSED; nothing is written then */
   async #take(transfer: SpotTransfer): Promise<SpotRow | undefined> {
-    const { pool, ledger, engine, clock } = this.#context;
+    const { pool, engine, clock } = this.#context;
     const { accountId, asset } = transfer;
-    // What the engine lets go of must have somewhere to go to: the settler cannot ask the customer.
-    const [main] = await ledger.balances({ paths: [customerMain(accountId)], asset });
-    if (main?.closed === true)
+    if (await this.#isMainClosed(transfer)) {
+      // One that was asked for before it was closed has the same answer as then.
+      if ((await findSpotRow(pool, engine, transfer.id)) !== undefined) return undefined;
       throw fail('LEDGER_ACCOUNT_CLOSED', `the main account of ${accountId} is closed`, { accountId, asset });
+    }
     return await insertSpotRow(pool, engine, transfer, clock.nowMs());
   }
+  /** What the engine lets go of must have somewhere to go to: the settler cannot ask the customer. */
+  async #isMainClosed({ accountId, asset }: SpotTransfer): Promise<boolean> {
+    const [main] = await this.#context.ledger.balances({ paths: [customerMain(accountId)], asset });
+    return main?.closed === true;
+  }
 
-  async #finish(
-    row: SpotRow,
-    how: { readonly isNew: boolean; readonly looks: Looks },
-  ): Promise<SpotTransferView> {
+  async #finish(row: SpotRow, how: Attempt): Promise<SpotTransferView> {
     const { id, state, direction } = row.view;
     if (state === 'done' || state === 'returned') return row.view;
     const running =
@@ -162,18 +168,17 @@ class SpotTransfers implements SpotOperations {
     return ended ?? row.view;
   }
 
-  async #toMain(
-    row: SpotRow,
-    { isNew, looks }: { readonly isNew: boolean; readonly looks: Looks },
-  ): Promise<SpotTransferView> {
+  async #toMain(row: SpotRow, { undebitedSeq, looks }: Attempt): Promise<SpotTransferView> {
     const { pool, engine, accounts } = this.#context;
     const account = await accounts.numberOf(row.view.accountId);
     // It has no number, so it has never had anything in the engine.
     if (account === undefined) return await endSpotRow(pool, engine, row, 'refused', 'insufficient-balance');
-    if (!isNew) {
-      const { isBooked, isRemembered } = await this.#lookAt(row, account);
+    // An attempt that was held up is not the only one any more.
+    if (undebitedSeq === undefined || !this.#isRemembered(undebitedSeq)) {
+      const isMainClosed = await this.#isMainClosed(row.view);
+      const { isBooked, headSeq } = await this.#lookAt(row, account);
       if (isBooked) return await endSpotRow(pool, engine, row, 'done');
-      if (row.view.state === 'refused' || !isRemembered) return row.view;
+      if (row.view.state === 'refused' || isMainClosed || !this.#isRemembered(headSeq)) return row.view;
     }
     const event = await this.#debit(row, account);
     if (event === undefined) return row.view;
@@ -209,22 +214,30 @@ class SpotTransfers implements SpotOperations {
     }
   }
 
-  /**
-   * Whether the debit is booked; if not, whether the engine would surely remember it. What is booked is in the database, and what
-   * is not is younger than the head: with fewer commands since then than the engine keeps client ids, none was forgotten. Half of
-   * them, because commands come in while this is asked.
-   */
+  /** Whether the debit is booked; if not, it is younger than the head, if there is one. */
   async #lookAt(
     { clientId }: SpotRow,
     account: number,
-  ): Promise<{ readonly isBooked: boolean; readonly isRemembered: boolean; readonly headSeq: number }> {
-    const { pool, engine, commands } = this.#context;
+  ): Promise<{ readonly isBooked: boolean; readonly headSeq: number }> {
+    const { pool, engine } = this.#context;
     // Before the debit is looked for: it is in what was booked by then, or after it.
     const { seq: headSeq } = await readHead(pool, engine);
     const isBooked = (await debitOf(pool, engine, account, clientId)) !== undefined;
-    const isRemembered = commands.view().seq - headSeq < engine.config.clientIdsKept / 2;
-    return { isBooked, isRemembered, headSeq };
+    return { isBooked, headSeq };
   }
+  /**
+   * Whether the engine would surely remember a debit that is younger than this command: with fewer commands since then than it
+   * keeps client ids, none was forgotten. Half of them, because commands come in until the next one reaches it.
+   */
+  #isRemembered(seq: number): boolean {
+    const { engine, commands } = this.#context;
+    return commands.view().seq - seq < engine.config.clientIdsKept / 2;
+  }
+}
+interface Attempt {
+  /** Of a debit: by that command there was none. Undefined of a row that others have seen. */
+  readonly undebitedSeq?: number | undefined;
+  readonly looks: Looks;
 }
 /** Before the first. */
 const roundStart: PendingPlace = { atMs: '-1', id: '00000000-0000-0000-0000-000000000000' };

@@ -146,6 +146,42 @@ test('a debit that the engine may have forgotten is not sent again before it is 
   await desk.expectEqual();
 });
 
+test('an attempt that was held up sends no debit that the engine took of another one and has forgotten', async () => {
+  const before = await desk.balancesOf(alice);
+  const asked = transfer({ direction: 'to-main' });
+  let letGo: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const { accounts } = desk;
+  const slow = desk
+    .operations({
+      accounts: {
+        ...accounts,
+        numberOf: async (accountId) => {
+          await held;
+          return await accounts.numberOf(accountId);
+        },
+      },
+    })
+    .moveSpot(asked);
+  const rowCount = async () =>
+    (await pool.query('SELECT FROM matching.spot_transfer WHERE id = $1', [uuidOf(asked.id)])).rowCount;
+  await expect.poll(rowCount).toBe(1);
+  expect(await finish(asked)).toBe('done');
+  const debits = debitsOf(1);
+  const orders = createOrders(desk);
+  for (let at = 0; at < 2 * clientIdsKept; at++)
+    await orders.place(order({ price: '4000', size: '0.001', clientOrderId: `${8_000 + at}` }));
+  await orders.cancelAll({ accountId: alice });
+  letGo();
+  expect(await slow).toEqual({ ...asked, state: 'done' });
+  expect(debitsOf(1)).toBe(debits);
+  await desk.turn();
+  expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+  await desk.expectEqual();
+});
+
 test('what nobody asks for again is finished all the same, oldest first', async () => {
   const asked: SpotTransfer[] = [];
   for (const direction of ['to-main', 'to-spot', 'to-main'] as const) {

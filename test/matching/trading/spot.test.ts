@@ -3,13 +3,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { derivedId } from '#core/ids';
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
-import { customerMain, houseSuspense, openingBalance } from '#ledger/contract';
+import {
+  accountClosed,
+  accountReopened,
+  customerMain,
+  houseSuspense,
+  openingBalance,
+} from '#ledger/contract';
 import type { SpotTransfer } from '../../../matching/trading/contract.ts';
 import { createMarkets } from '../../../matching/trading/markets.ts';
 import { createOrders } from '../../../matching/trading/orders.ts';
 import { clientIdOf } from '../../../matching/trading/spot-rows.ts';
 import { databaseForThisFile } from '../../support/database.ts';
-import { coin, customer, usd } from '../settlement/fixture.ts';
+import { coin, customer, gold, usd } from '../settlement/fixture.ts';
 import { alice, bob, deskConfig, order, otherAsset, stranger } from './desk.ts';
 import { oneLook, openSpotDesk, type SpotDesk, transfer } from './spot-desk.ts';
 
@@ -210,6 +216,31 @@ describe('to main', () => {
     await expect(desk.operations().moveSpot(asked)).rejects.toThrow(code('LEDGER_ACCOUNT_CLOSED'));
     await expect(desk.operations().spotTransfer(asked.id)).rejects.toThrow(code('TRADING_TRANSFER_UNKNOWN'));
     expect(desk.link.sent.length).toBe(sent);
+  });
+
+  test('to a main account that was closed since is not debited before it is open again', async () => {
+    const { ledger } = desk.exchange;
+    const spot = desk.operations({ looksMs: oneLook });
+    const [units] = await desk.balancesOf(bob, gold);
+    await spot.moveSpot(transfer({ accountId: bob, asset: gold, units: units.toString() }));
+    await desk.turn();
+    const asked = toMain({ accountId: bob, asset: gold, units: '5' });
+    desk.link.fault = 'lost-before';
+    expect(await spot.moveSpot(asked)).toMatchObject({ state: 'pending' });
+    const status = { account: customerMain(bob), asset: gold };
+    expect(await ledger.apply(accountClosed({ reference: 'close/bob', ...status }))).toMatchObject([
+      { status: 'ok' },
+    ]);
+    const sent = desk.link.sent.length;
+    expect(await spot.moveSpot(asked)).toEqual({ ...asked, state: 'pending' });
+    desk.nowMs += 10_000;
+    await spot.resume();
+    expect(desk.link.sent.length).toBe(sent);
+    await ledger.apply(accountReopened({ reference: 'reopen/bob', ...status }));
+    await spot.moveSpot(asked);
+    await desk.turn();
+    expect(await spot.spotTransfer(asked.id)).toEqual({ ...asked, state: 'done' });
+    expect(await desk.balancesOf(bob, gold)).toEqual([5n, 2n * units - 5n]);
   });
 
   test('whose client id the customer had for an order is refused once all is booked', async () => {
