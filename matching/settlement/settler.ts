@@ -25,8 +25,13 @@ const tradesPerPortionMax = 16_384;
 const transfersPerPortionMax = 2 * commandsPerBatchMax;
 /** About ten seconds of work, and 50 MB. Beyond it new orders are to be refused until half of it is booked. */
 const lagEventsMax = 200_000;
-/** Without trades the head follows in these steps, so that a replay never has to start far back. */
-const commandsBehindMax = 100_000;
+/**
+ * Without trades the head follows in these steps: what is asked of the books, such as how a transfer to main has ended, is known up
+ * to the head only. A step is one row and one commit; where they come faster than those, the next one is longer.
+ */
+const commandsBehindMax = 10_000;
+/** Of the client ids that the engine keeps: what is younger than the head is then far from forgotten. */
+const clientIdsBehindPart = 1 / 4;
 /** Between two attempts while PostgreSQL does not answer. */
 const retryMs = { first: 20, longest: 1_000 } as const;
 
@@ -85,6 +90,7 @@ class PortionSettler implements Settler {
   readonly #options: SettlerOptions;
   readonly #limits: PortionLimits;
   readonly #lagMax: number;
+  readonly #behindMax: number;
   readonly #queue: EventQueue;
   readonly #names: ReturnType<typeof createAccountNames>;
   /** Accounts of the ledger that are open. */
@@ -102,6 +108,7 @@ class PortionSettler implements Settler {
       transfersMax: options.transfersMax ?? transfersPerPortionMax,
     };
     this.#lagMax = options.lagMax ?? lagEventsMax;
+    this.#behindMax = Math.min(commandsBehindMax, options.engine.config.clientIdsKept * clientIdsBehindPart);
     this.#names = createAccountNames(options.engine.no);
     this.#queue = new EventQueue(head);
     this.#head = head;
@@ -150,9 +157,7 @@ class PortionSettler implements Settler {
 
   #start(): void {
     if (this.#running !== undefined || !this.#hasWork(this.#head)) return;
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running = this.#run();
   }
   #hasWork(head: SettlementHead): boolean {
     if (this.#stopped !== undefined) return false;
@@ -161,7 +166,7 @@ class PortionSettler implements Settler {
   /** Whether the head is to move although nothing moved value. */
   #isToFollow(head: SettlementHead): boolean {
     const { last } = this.#queue;
-    return isBefore(head, last) && (this.#wantsAll > 0 || last.seq - head.seq >= commandsBehindMax);
+    return isBefore(head, last) && (this.#wantsAll > 0 || last.seq - head.seq >= this.#behindMax);
   }
 
   /** Ends when nothing waits, or for good when the ledger has refused. Never throws. */
@@ -170,24 +175,29 @@ class PortionSettler implements Settler {
     let waitMs: number = retryMs.first;
     // One turn of the event loop, so that what is offered together is booked together.
     await setImmediate();
-    while (this.#hasWork(this.#head)) {
-      try {
-        // The answer to a commit may have been lost.
-        if (waitMs > retryMs.first) this.#moveTo(await readHead(this.#options.pool, this.#options.engine));
-        const portion = prepared ?? (await this.#prepare(this.#head));
-        if (portion === undefined) return;
-        prepared = await this.#bookAndPrepare(portion);
-        waitMs = retryMs.first;
-      } catch (error) {
-        prepared = undefined;
-        if (!isOutage(error)) {
-          await this.#refuse(error);
-          return;
+    try {
+      while (this.#hasWork(this.#head)) {
+        try {
+          // The answer to a commit may have been lost.
+          if (waitMs > retryMs.first) this.#moveTo(await readHead(this.#options.pool, this.#options.engine));
+          const portion = prepared ?? (await this.#prepare(this.#head));
+          if (portion === undefined) return;
+          prepared = await this.#bookAndPrepare(portion);
+          waitMs = retryMs.first;
+        } catch (error) {
+          prepared = undefined;
+          if (!isOutage(error)) {
+            await this.#refuse(error);
+            return;
+          }
+          this.#options.onOutage?.(error);
+          await delay(waitMs);
+          waitMs = Math.min(waitMs * 2, retryMs.longest);
         }
-        this.#options.onOutage?.(error);
-        await delay(waitMs);
-        waitMs = Math.min(waitMs * 2, retryMs.longest);
       }
+    } finally {
+      // At once after the last look for work: what is offered later begins anew.
+      this.#running = undefined;
     }
   }
   /** While PostgreSQL works on this portion, the next one is prepared. */

@@ -126,6 +126,32 @@ test('the head follows also where nothing is traded', async () => {
   expect((await settleAll()).head.portion).toBe(portion);
 });
 
+test('what is offered at any moment of the last portion is booked without anything after it', async () => {
+  await settleAll();
+  for (let turns = 0; turns < 8; turns++) {
+    sell(1, 1);
+    buy(2, 1);
+    sell(1, 1);
+    buy(2, 1);
+    const [firstSell, firstBuy, ...later] = exchange.sequencer.lots.slice(-4);
+    if (firstSell === undefined || firstBuy === undefined) throw new Error('no events');
+    let offered: Promise<void> | undefined;
+    const offerLater = async (): Promise<void> => {
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      for (const { slots, count } of later) settler.offer(slots, 0, count);
+    };
+    const settler = await exchange.settler({
+      onBooked: () => {
+        offered ??= offerLater();
+      },
+    });
+    for (const { slots, count } of [firstSell, firstBuy]) settler.offer(slots, 0, count);
+    await expect.poll(() => settler.waiting === 0 && offered !== undefined, { timeout: 5_000 }).toBe(true);
+    await settler.drain(exchange.sequencer.engine.seq);
+    await settler.stop();
+  }
+});
+
 test('a database that lost portions stops the settler, which has let go of their events', async () => {
   const settler = await settleAll();
   sell(1, 1);
