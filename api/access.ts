@@ -73,7 +73,10 @@ export async function addAccess(
   function isSigned(request: FastifyRequest): boolean {
     if (!auth.isSigned(request.headers)) return false;
     if (request.routeOptions.config.signable !== true)
-      throw fail('API_UNAUTHENTICATED', 'signed requests are for trading; this takes a bearer token');
+      throw fail(
+        'API_UNAUTHENTICATED',
+        'signed requests are for routes of trading, which this method and path are not; others take a bearer token',
+      );
     return true;
   }
 

@@ -98,6 +98,10 @@ export async function answerError(
   await send(reply, problemOfError(error, request));
 }
 
+export function answerRouterError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void answerError(error, request, reply);
+}
+
 export async function answerUnknownRoute(request: FastifyRequest, reply: FastifyReply): Promise<void> {
   await send(
     reply,

@@ -15,7 +15,7 @@ import { type Access, addAccess } from './access.ts';
 import type { Authenticate } from './auth.ts';
 import { requestWindowMs } from './keys/seen-requests.ts';
 import type { ApiKeys } from './keys/store.ts';
-import { answerError, answerUnknownRoute } from './problem.ts';
+import { answerError, answerRouterError, answerUnknownRoute } from './problem.ts';
 import { accountRoutes } from './routes/accounts.ts';
 import { adjustmentRoutes } from './routes/adjustments.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
@@ -70,6 +70,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const app = Fastify({
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,
+    // What the router itself refuses: a path that is not encoded right, or with too long a part.
+    frameworkErrors: answerRouterError,
     trustProxy: [...(options.trustedProxies ?? [])],
     ...(options.logger === undefined ? {} : { loggerInstance: options.logger }),
   }).withTypeProvider<ZodTypeProvider>();

@@ -29,8 +29,9 @@ export const streamErrors = {
   },
   API_STREAM_UPGRADE_INVALID: {
     kind: 'invalid',
-    why: 'The stream was asked for without a WebSocket upgrade of version 13.',
-    whatToDo: 'Connect with a WebSocket client (RFC 6455) to /v1/stream.',
+    why: 'The header `upgrade` asks for something else than WebSocket of version 13.',
+    whatToDo:
+      'Connect to the stream with a WebSocket client (RFC 6455); send other requests as HTTP/1.1 without `upgrade` (some clients try h2c by themselves).',
   },
   API_STREAM_UPGRADE_LATE: {
     kind: 'unavailable',

@@ -164,6 +164,9 @@ class StreamServer implements Stream {
   }
 
   async #callerOf(request: IncomingMessage): Promise<TradingCaller> {
+    const { upgrade = '' } = request.headers;
+    if (upgrade.toLowerCase() !== 'websocket')
+      throw fail('API_STREAM_UPGRADE_INVALID', `this server speaks no ${upgrade.slice(0, 100)}`);
     const url = request.url ?? '';
     if (url.split('?')[0] !== streamPath) throw fail('API_NOT_FOUND', `no stream at ${url.slice(0, 100)}`);
     const { clients, upgradeMs } = this.#limits;
@@ -256,7 +259,9 @@ class StreamServer implements Stream {
   }
 }
 
-const isStranger = ({ kind }: StrongroomError): boolean => kind === 'unauthenticated' || kind === 'not_found';
+/** Known to be nobody's, or not asked whose. */
+const isStranger = ({ kind }: StrongroomError): boolean =>
+  kind === 'unauthenticated' || kind === 'not_found' || kind === 'invalid';
 const limitReached = (limit: keyof StreamLimits, max: number) =>
   fail('API_STREAM_LIMIT', `more than ${max}: ${limit}`, { limit, max });
 

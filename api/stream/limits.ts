@@ -66,7 +66,7 @@ export const corkedBytesMax = 2 ** 16;
 
 /** Beside those of RFC 6455: 1001 the server ends, 1003 a binary message, 1007 not UTF-8, 1009 a message too large. */
 export const closeCodes = {
-  /** The key was revoked or has expired. */
+  /** The key was revoked. */
   credentialsEnded: 4001,
   /** More than `invalidPerMinute`. */
   invalidMessages: 4002,

@@ -134,7 +134,7 @@ const spotBalance = shows<SpotBalance>()(z.strictObject({ asset, available: deci
 
 const priceLevel = z
   .tuple([decimal, decimal])
-  .describe('price and size; in a delta a size of "0" ends the price');
+  .describe('price and size; in a delta a size of zero, such as "0.0000", ends the price');
 export const bookView = shows<BookView>()(
   z.strictObject({
     market: marketId,

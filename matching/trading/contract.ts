@@ -138,7 +138,7 @@ export interface SpotTransferView extends SpotTransfer {
   readonly refusal?: RejectReason;
 }
 
-/** `[price, size]`; in a delta a size of "0" says that the price has no orders any more. */
+/** `[price, size]`; in a delta a size of zero, such as "0.0000", says that the price has no orders any more. */
 export type PriceLevel = readonly [price: string, size: string];
 export interface BookView {
   readonly market: string;

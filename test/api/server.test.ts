@@ -236,6 +236,20 @@ test('an unknown route is a problem too, and a body over the limit is refused', 
   expect(huge.statusCode).toBe(413);
 });
 
+test('a path that the router cannot read is a problem too', async () => {
+  const server = await serve({});
+  const headers = { authorization: `Bearer ${tokens.trading}` };
+  for (const [url, status] of [
+    ['/v1/accounts/%zz', 400],
+    [`/v1/accounts/${'a'.repeat(200)}`, 414],
+  ] as const) {
+    const answer = await server.inject({ method: 'GET', url, headers });
+    expect(answer.statusCode).toBe(status);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
+    expect(answer.json()).toMatchObject({ code: 'API_REQUEST_INVALID', status, retryable: false });
+  }
+});
+
 test('health is 503 and names the part that is down, without saying why to strangers', async () => {
   const up = await serve({});
   expect((await up.inject({ url: '/health' })).json()).toEqual({ ok: true, parts: { database: 'ok' } });

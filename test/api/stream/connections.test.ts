@@ -79,10 +79,11 @@ describe('the upgrade', () => {
       status: 404,
       code: 'API_NOT_FOUND',
     });
-    expect(await refusal(served, { ...asService, 'sec-websocket-version': '7' })).toMatchObject({
-      status: 400,
-      code: 'API_STREAM_UPGRADE_INVALID',
-    });
+    for (const wrong of [{ 'sec-websocket-version': '7' }, { upgrade: 'h2c' }])
+      expect(await refusal(served, { ...asService, ...wrong })).toMatchObject({
+        status: 400,
+        code: 'API_STREAM_UPGRADE_INVALID',
+      });
   });
 
   test('connections have a limit, in all and for each caller', async () => {
