@@ -145,10 +145,6 @@ class RunningServer {
       refuse('401 Unauthorized', 'another token');
       return;
     }
-    if (this.#sessions.size >= this.#limits.clientsMax) {
-      refuse('429 Too Many Requests', `${this.#limits.clientsMax} clients are connected`);
-      return;
-    }
     try {
       // A primary that was fenced while it was idle finds out here, and does not show anybody the past.
       await this.#options.sequencer.state();
@@ -157,6 +153,11 @@ class RunningServer {
     }
     if (this.#stopped !== undefined) {
       refuse('503 Service Unavailable', this.#stopped);
+      return;
+    }
+    // After the question: who was asked about meanwhile may have taken the last place.
+    if (this.#sessions.size >= this.#limits.clientsMax) {
+      refuse('429 Too Many Requests', `${this.#limits.clientsMax} clients are connected`);
       return;
     }
     this.#sockets.handleUpgrade(request, socket, ahead, (webSocket) => {

@@ -16,7 +16,7 @@ import {
 } from '../../../matching/link/wire.ts';
 import { semanticsVersion } from '../../../matching/vocabulary.ts';
 import { loadConfig, sequenced } from '../../support/matching-load.ts';
-import { bodies, until } from '../journal/fixture.ts';
+import { bodies, HeldDisk, until } from '../journal/fixture.ts';
 import { atEnd, codeOf, connect, expectSame, serve, serveAgain, token } from './fixture.ts';
 import { Relay } from './relay.ts';
 
@@ -165,6 +165,25 @@ describe('a connection is refused', () => {
     expect(notices).toContainEqual(expect.objectContaining({ kind: 'client-refused' }));
     await first[0]?.link.close();
     await third.link.ready();
+  });
+
+  test('of more clients than there are to be, also when all come at once', async () => {
+    const disk = new HeldDisk();
+    const { sequencer, url, notices } = await serve({
+      sequencer: { files: disk.files },
+      server: { limits: { clientsMax: 2 } },
+    });
+    // Nobody is let in before the engine has said that it is the primary, which it says when this is durable.
+    const submitted = sequencer.submit({ kind: 'open-account', account: 1 });
+    await until(() => disk.holds === 1);
+    const all = Array.from({ length: 6 }, () => connect(url));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    disk.letGo();
+    await submitted;
+    const count = (kind: string): number => notices.filter((notice) => notice.kind === kind).length;
+    await until(() => count('client-connected') + count('client-refused') >= all.length);
+    await until(() => count('client-connected') >= 2);
+    expect(count('client-connected')).toBe(2);
   });
 
   test('that says nothing', async () => {
