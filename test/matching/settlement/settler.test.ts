@@ -13,6 +13,7 @@ import {
   reconcile,
   type Settler,
   settlementCaseKind,
+  startSettler,
   verifySettlement,
 } from '../../../matching/settlement/index.ts';
 import { databaseForThisFile } from '../../support/database.ts';
@@ -150,6 +151,27 @@ test('what is offered at any moment of the last portion is booked without anythi
     await settler.drain(exchange.sequencer.engine.seq);
     await settler.stop();
   }
+});
+
+test('without a trade the head follows well before the engine has forgotten a client id', async () => {
+  const quietConfig = { ...config, clientIdsKept: 400 };
+  const sequencer = new TestSequencer(quietConfig);
+  const settler = await startSettler({
+    pool,
+    ledger: exchange.ledger,
+    engine: await openEngine(pool, 'quiet', quietConfig),
+    onRefused: () => Promise.resolve(),
+  });
+  for (let n = 1; n <= 100; n++) {
+    expect(settler.head.seq).toBe(0);
+    sequencer.run({ kind: 'cancel', account: 1, orderId: 1 });
+    const [lot] = sequencer.lots.slice(-1);
+    if (lot === undefined) throw new Error('no event');
+    settler.offer(lot.slots, 0, lot.count);
+    await new Promise(setImmediate);
+  }
+  await expect.poll(() => settler.head.seq, { timeout: 5_000 }).toBe(100);
+  await settler.stop();
 });
 
 test('a database that lost portions stops the settler, which has let go of their events', async () => {
