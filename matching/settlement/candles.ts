@@ -7,8 +7,11 @@ import { candleIntervalMs, tradingLimits } from '../trading/contract.ts';
 import type { EventPlace } from './settlement-events.ts';
 import type { SettledEngine } from './store.ts';
 
-/** By minute, two days: more than the 24 hours that a ticker looks back. 250 KB. */
-const atHeadRowsMax = 2_880;
+/**
+ * By minute: two days, which begin with the day of 24 hours ago, and twelve hours that the settlement may be ahead of the view of who
+ * asks. 310 KB.
+ */
+const atHeadRowsMax = 3_600;
 
 export interface CandleRow {
   /** A whole multiple of the interval since 1970. */
@@ -90,7 +93,7 @@ export async function candlesOf(
 
 /**
  * The settled head, and the candles of a minute from that of `sinceMs` on, which cover all up to the head and nothing after it: one
- * statement, so one snapshot. The newest 2,880 where there are more.
+ * statement, so one snapshot. The newest 3,600 where there are more.
  * @throws RangeError for an engine that is not registered
  */
 export async function candlesAtHead(

@@ -127,7 +127,7 @@ export async function tradesOf(
 
 /**
  * The newest debit of an account that carried this client order id and is booked; undefined: none is booked so far. The engine
- * itself refuses an id again only while it is among the newest it keeps of the account.
+ * itself refuses an id again only while it is among the newest it keeps, of all accounts together.
  * @param account its number
  * @param clientOrderId uint64, not 0
  */

@@ -124,6 +124,26 @@ test('of a range the newest are given, by start; its end is not in it', async ()
   await expect(candlesAtHead(pool, { no: 99 }, { market: 0, sinceMs: 0 })).rejects.toThrow(RangeError);
 });
 
+test('all minutes of two days, and of what is booked ahead of the view that asks', async () => {
+  const busy = await openExchange(pool, 'busy', 2);
+  const { sequencer, engine } = busy;
+  const sinceMs = 21_000 * 86_400_000;
+  const minutes = 2 * 1_440 + 30;
+  const order = { kind: 'place', market: 0, type: 'limit', timeInForce: 'gtc', price: 100, lots: 1 } as const;
+  for (let minute = 0; minute < minutes; minute++) {
+    sequencer.run({ ...order, account: 1, side: 'sell' }, sinceMs + minute * 60_000);
+    sequencer.run({ ...order, account: 2, side: 'buy' }, sinceMs + minute * 60_000);
+  }
+  const settler = await busy.settler();
+  for (const { slots, count } of sequencer.lots) settler.offer(slots, 0, count);
+  await settler.drain(sequencer.engine.seq);
+  const { candles1m } = await candlesAtHead(pool, engine, { market: 0, sinceMs });
+  expect(candles1m.map(({ startMs }) => startMs)).toEqual(
+    Array.from({ length: minutes }, (_, minute) => sinceMs + minute * 60_000),
+  );
+  await settler.stop();
+});
+
 test('a market without trades has a head and no candles', async () => {
   const quiet = await openEngine(pool, 'quiet', config);
   expect(await candlesAtHead(pool, quiet, { market: 0, sinceMs: 0 })).toMatchObject({
