@@ -243,7 +243,8 @@ export class Channels {
   /**
    * Sends `subscribed` and what follows from it.
    * @param joined is told before anything is sent, so that the listener can leave at any time
-   * @throws TRADING_MARKET_UNKNOWN, TRADING_UNAVAILABLE, API_STREAM_CHANNEL_ENDED; the listener has not joined then
+   * @throws TRADING_MARKET_UNKNOWN, TRADING_UNAVAILABLE, API_STREAM_CHANNEL_ENDED, API_STREAM_SUPERSEDED; the listener has not
+   * joined then
    */
   async join(
     spec: ChannelSpec,
@@ -274,6 +275,8 @@ export class Channels {
     try {
       if (ask.after === undefined || !this.#resume(channel, member, spec, { id: ask.id, after: ask.after }))
         await channel.begin(member);
+      if (!channel.members.has(member))
+        throw fail('API_STREAM_SUPERSEDED', `${key}: it was left before it had begun`);
     } catch (error) {
       leave();
       throw error;

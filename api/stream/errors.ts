@@ -21,6 +21,11 @@ export const streamErrors = {
     why: 'The channel can give neither messages nor a snapshot at the moment.',
     whatToDo: 'Subscribe to it again after a second.',
   },
+  API_STREAM_SUPERSEDED: {
+    kind: 'aborted',
+    why: 'Another message on the same connection asked for the channel again, or left it, before this one was answered.',
+    whatToDo: 'Nothing: what was asked for last holds.',
+  },
   API_STREAM_CLOSING: {
     kind: 'unavailable',
     retryable: true,

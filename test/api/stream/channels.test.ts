@@ -295,3 +295,26 @@ test('an unknown market is refused with its code', async () => {
   const answer = await client.ask({ op: 'subscribe', channel: 'book', market: 'DOGE-USD' });
   expect(answer).toMatchObject({ type: 'problem', problem: { code: 'TRADING_MARKET_UNKNOWN', status: 404 } });
 });
+
+test('one that is left before it has begun is answered all the same', async () => {
+  const { waiting, trading } = heldAccounts();
+  const served = await serve({ trading });
+  const client = await Recorder.open(served);
+  const spec = { channel: 'account', accountId: account(1) } as const;
+  client.say({ op: 'subscribe', id: 'first', ...spec });
+  client.say({ op: 'subscribe', id: 'second', ...spec });
+  await expect.poll(() => waiting.length).toBe(2);
+  for (const go of waiting.splice(0)) go();
+  expect(await client.next(({ id }) => id === 'first')).toMatchObject({
+    type: 'problem',
+    problem: { code: 'API_STREAM_SUPERSEDED', retryable: false },
+  });
+  expect(await client.next(({ id }) => id === 'second')).toMatchObject({ type: 'subscribed' });
+  client.say({ op: 'subscribe', id: 'third', ...spec });
+  await expect.poll(() => waiting.length).toBe(1);
+  expect(await client.ask({ op: 'unsubscribe', ...spec })).toMatchObject({ type: 'unsubscribed' });
+  for (const go of waiting.splice(0)) go();
+  expect(await client.next(({ id }) => id === 'third')).toMatchObject({ type: 'problem' });
+  await client.caughtUp();
+  expect(client.messages.filter(isSnapshot)).toHaveLength(1);
+});
