@@ -59,7 +59,7 @@ export const tradingErrors = {
     kind: 'unavailable',
     why: 'The connection to the engine was lost after the command was sent: it may have been taken or not.',
     whatToDo:
-      'Look for the order by its client order id before sending it again; the same id is never taken twice.',
+      'Look for the order by its client order id. Sent again with the same one it is refused if it was taken, while the engine remembers the id.',
   },
   TRADING_TRANSFER_CONFLICT: {
     kind: 'conflict',
