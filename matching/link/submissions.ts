@@ -126,13 +126,14 @@ export class Submissions {
     });
   }
 
-  /** The view began anew with a snapshot: what happened before it is not seen. */
+  /** The view began anew with a snapshot: what happened before it is not seen, and what happened after it is seen once more. */
   skipped(throughSeq: number): void {
     this.#part(({ firstSeq }) =>
       firstSeq <= throughSeq
         ? unknownOutcome(`it was taken as command ${firstSeq}, its events were not seen`)
         : undefined,
     );
+    for (const { events } of this.#taken) for (const seen of events) seen.length = 0;
   }
 
   expire(nowMs: number): void {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { CommandBody } from '../../../matching/commands.ts';
+import { type CommandBody, commandBytes, commandSlots, writeCommand } from '../../../matching/commands.ts';
+import { createEngine } from '../../../matching/engine/index.ts';
 import { Submissions } from '../../../matching/link/submissions.ts';
 import { openSequencer } from '../../../matching/sequencer/index.ts';
-import { loadConfig } from '../../support/matching-load.ts';
+import { loadConfig, sequenced } from '../../support/matching-load.ts';
 import { bodies, HeldDisk, throwawayFolder, until } from '../journal/fixture.ts';
 import { atEnd, codeOf, connect, expectSame, serve, serveAgain } from './fixture.ts';
 import { Relay } from './relay.ts';
@@ -260,6 +261,28 @@ describe('who serves now', () => {
     const waiting = taken();
     waiting.submissions.follow({ ...hello, ...of });
     expect(await waiting.code()).toBe(code);
+  });
+
+  test('may have begun anew before it: what was seen of it already is told once', async () => {
+    const submissions = new Submissions(limits);
+    const { request, outcome } = submissions.add(2, 0);
+    submissions.taken(request, 3, 1);
+    const slots = commandSlots(new ArrayBuffer(2 * commandBytes));
+    for (const at of [0, 1]) writeCommand(slots, at, sequenced(openAccount(at + 1), at + 1, 1));
+    const see = (count: number): void => {
+      const engine = createEngine(loadConfig);
+      for (let at = 0; at < count; at++) engine.submit(slots, at);
+      engine.drainEvents((events, seen) => submissions.see(events, seen));
+      submissions.settle(count);
+    };
+    see(1);
+    submissions.skipped(0);
+    see(2);
+    expect(await outcome).toMatchObject([
+      [{ kind: 'account-opened', account: 1 }],
+      [{ kind: 'account-opened', account: 2 }],
+    ]);
+    expect((await outcome).map(({ length }) => length)).toEqual([1, 1]);
   });
 
   test('may have begun anew behind it', async () => {
