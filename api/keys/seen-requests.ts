@@ -1,9 +1,10 @@
 /**
  * Which signed requests were accepted within the window of their timestamps, so that each is accepted once.
  *
- * They are kept by the second of their timestamp. What is below the oldest second kept is refused by its timestamp, so nothing is
- * ever forgotten that could come again, also when the clock steps back, and also after a start of the process (what another one,
- * or this one before, has accepted is not known here: two processes behind one address each accept it once).
+ * They are kept by the second of their timestamp. What is not above the newest second that was forgotten is refused by its timestamp, so
+ * nothing is ever forgotten that could come again, also when the clock steps back, and also after a start of the process (what another
+ * one, or this one before, has accepted is not known here: two processes behind one address each accept it once). A clock that was
+ * ahead for a while moves no limit: what was accepted then is kept until the clock is there again.
  */
 import { createHash } from 'node:crypto';
 import { errorsOf } from '#core/errors';
@@ -43,16 +44,18 @@ export function createSeenRequests(options: {
   const seconds = new Map<number, Second>();
   const most = options.requestsMax ?? requestsMax;
   let floorMs = options.startedAtMs;
+  let oldestKept = Number.NEGATIVE_INFINITY;
   let kept = 0;
 
   function forget(nowMs: number): void {
     const oldest = Math.floor((nowMs - requestWindowMs) / secondMs);
-    if (oldest * secondMs <= floorMs) return;
-    floorMs = oldest * secondMs;
+    if (oldest === oldestKept) return;
+    oldestKept = oldest;
     for (const [second, { requests }] of seconds)
       if (second < oldest) {
         kept -= requests.size;
         seconds.delete(second);
+        floorMs = Math.max(floorMs, (second + 1) * secondMs);
       }
   }
   function secondOf(timestampMs: number): Second {

@@ -194,6 +194,21 @@ test('what was accepted stays so: at the end of the window, and when the clock s
   expect(await codeOf(auth.caller(early))).toBe('API_KEY_TIMESTAMP');
 });
 
+test('a clock that was an hour ahead for a while refuses nobody once it is right again, and nothing is good twice', async () => {
+  const auth = process();
+  const before = signed(order);
+  await auth.caller(before);
+  nowMs += 3_600_000;
+  const ahead = signed(order);
+  await auth.caller(ahead);
+  nowMs += 20_000 - 3_600_000;
+  expect(await codeOf(auth.caller(signed(order)))).toBe('accepted');
+  nowMs -= 18_000;
+  expect(await codeOf(auth.caller(before))).toBe('API_KEY_TIMESTAMP');
+  nowMs += 3_600_000 - 2_000;
+  expect(await codeOf(auth.caller(ahead))).toBe('API_SIGNATURE_REPLAYED');
+});
+
 test('a process accepts nothing that was signed before it started: the one before it may have', async () => {
   nowMs = startMs;
   const auth = createTradingAuth({ authenticate, keys, clock: { nowMs: () => nowMs } });
