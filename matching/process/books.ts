@@ -161,7 +161,9 @@ class EngineBooks implements Books {
     const { sequencer, log } = this.#options;
     const settler = this.#settler;
     if (settler === undefined) return;
-    const drained = settler.drain(sequencer.publishedSeq).then(
+    // With an event missing not all was offered: the next start books it from the journal.
+    const offeredSeq = this.#missed === undefined ? sequencer.publishedSeq : undefined;
+    const drained = settler.drain(offeredSeq).then(
       () => true,
       () => false,
     );
