@@ -21,6 +21,8 @@ const sqlStateOf = (error: unknown): string | undefined =>
 /** SQLSTATE of `matching.open_engine`. */
 const engineDiffers = 'MT002';
 /** Connection lost, server stopping or starting, no memory or disk for the moment. */
+/** Errors of the language itself. */
+const defects = [TypeError, RangeError, SyntaxError, ReferenceError];
 const outageStates = /^(08|53|57P)/;
 
 /** Whether the database could not be asked or did not answer; anything else is an answer. */
@@ -28,8 +30,8 @@ export function isOutage(error: unknown): boolean {
   if (isStrongroomError(error)) return error.kind === 'unavailable';
   const state = sqlStateOf(error);
   if (state !== undefined) return outageStates.test(state) || isRetryable(error);
-  // What a socket or the driver throws has no severity; a defect of ours is one of the other two.
-  return error instanceof Error && !(error instanceof TypeError) && !(error instanceof RangeError);
+  // What a socket or the driver throws has no severity; a defect of ours is one of the others.
+  return error instanceof Error && !defects.some((each) => error instanceof each);
 }
 
 /**
