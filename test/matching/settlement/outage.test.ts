@@ -4,7 +4,8 @@ import { errorsOf } from '#core/errors';
 import { isOutage } from '../../../matching/settlement/index.ts';
 
 const ofServer = (code: string) => Object.assign(new Error(code), { severity: 'ERROR', code });
-const fail = errorsOf({ AWAY: { kind: 'unavailable', why: '' }, WRONG: { kind: 'conflict', why: '' } });
+const words = { why: '', whatToDo: '' };
+const fail = errorsOf({ AWAY: { kind: 'unavailable', ...words }, WRONG: { kind: 'conflict', ...words } });
 
 test.each([
   ['a lost connection', ofServer('08006')],
