@@ -56,10 +56,11 @@ export class EventQueue {
         continue;
       }
       this.#assertFollows(place);
-      this.#last = place;
-      this.#isSeen = true;
+      // Read first: one that could not be read must not count as one that came.
       const event = settlementEvent(slots, at);
       if (event !== undefined) this.#events.push(event);
+      this.#last = place;
+      this.#isSeen = true;
     }
   }
   /** All events up to this command have been offered. */
