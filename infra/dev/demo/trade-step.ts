@@ -131,7 +131,7 @@ async function trade({ seller, buyer }: { seller: Trader; buyer: Trader }, step:
   step.say('The same order sent again is refused: its client order id is taken.');
 }
 
-/** In the ledger, to the unit, with the fee of each side. */
+/** Once the books have them: what the buyer received, less the fees, in wei. */
 async function settled(buyer: Trader, step: Step): Promise<bigint> {
   const fills = await until('the trades to be settled', async () => {
     const booked = await buyer.client.fills({ accountId: buyer.accountId, limit: 10 });
