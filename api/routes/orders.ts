@@ -1,7 +1,8 @@
 /** Orders: place, amend, cancel, look at them, and their fills. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { type NewOrder, type OrderName, type OrderOutcome, tradingLimits } from '#matching/trading/contract';
+import { type OrderOutcome, tradingLimits } from '#matching/trading/contract';
+import { nameOf, orderOf } from '../callers-order.ts';
 import { present } from '../present.ts';
 import { problemOfError, problemSchema } from '../problem.ts';
 import {
@@ -14,7 +15,6 @@ import {
   orderView,
   ownAccount,
 } from '../stream/views.ts';
-import { accountOf, type TradingCaller } from '../trading-auth.ts';
 import * as s from './schemas.ts';
 import { orderId, pageLimit, plain, security, signable, type TradingAccess, tradeId } from './trading.ts';
 
@@ -23,17 +23,6 @@ const named = 'the order by `orderId` or `clientOrderId`, exactly one of them';
 const batchItem = z
   .union([z.object({ ok: orderOutcome }), z.object({ problem: problemSchema })])
   .describe('of the order at the same place; each stands for itself');
-
-type Asked<T extends { readonly accountId: unknown }> = Omit<
-  { [K in keyof T]: T[K] | undefined },
-  'accountId'
-> & { readonly accountId?: string | undefined };
-const orderOf = (caller: TradingCaller, order: z.output<typeof newOrder>): NewOrder =>
-  present({ ...order, accountId: accountOf(caller, order.accountId) });
-const nameOf = (
-  caller: TradingCaller,
-  { accountId, orderId: id, clientOrderId }: Asked<OrderName>,
-): OrderName => present({ accountId: accountOf(caller, accountId), orderId: id, clientOrderId });
 
 /** Everything that changes orders. */
 export function orderEntryRoutes({ allowed, account, trading }: TradingAccess): FastifyPluginCallbackZod {

@@ -1,5 +1,6 @@
 /** Order entry: a message to the call of trading it stands for, for an account of the caller. What is absent stays absent. */
-import type { NewOrder, OrderName, OrderOutcome, TradingOperations } from '#matching/trading/contract';
+import type { OrderOutcome, TradingOperations } from '#matching/trading/contract';
+import { nameOf, orderOf } from '../callers-order.ts';
 import { present } from '../present.ts';
 import { accountOf, type TradingCaller } from '../trading-auth.ts';
 import type { OrderRequest } from './messages.ts';
@@ -11,11 +12,8 @@ export async function runOrder(
   request: OrderRequest,
 ): Promise<OrderOutcome | { readonly cancelled: number }> {
   switch (request.op) {
-    case 'place': {
-      const accountId = accountOf(caller, request.order.accountId);
-      const order: NewOrder = present({ ...request.order, accountId });
-      return await trading.place(order);
-    }
+    case 'place':
+      return await trading.place(orderOf(caller, request.order));
     case 'amend':
       return await trading.amend(
         nameOf(caller, request),
@@ -28,11 +26,4 @@ export async function runOrder(
         present({ accountId: accountOf(caller, request.accountId), market: request.market }),
       );
   }
-}
-
-function nameOf(
-  caller: TradingCaller,
-  { accountId, orderId, clientOrderId }: Extract<OrderRequest, { op: 'amend' | 'cancel' }>,
-): OrderName {
-  return present({ accountId: accountOf(caller, accountId), orderId, clientOrderId });
 }
