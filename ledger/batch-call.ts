@@ -139,22 +139,45 @@ function namesOf(commands: readonly TransferCommand[]): ReadonlyMap<string, Acco
   return names;
 }
 
+/** A batch as `ledger.apply_batch` takes it. */
+export interface PreparedBatch {
+  readonly commands: readonly TransferCommand[];
+  readonly ids: ReadonlyMap<string, number>;
+  readonly columns: readonly unknown[];
+}
+
 /**
- * Applies one batch on `queryable`. The commands must be valid (`assertCommands`).
+ * What can be done before the transaction that applies it. The commands must be valid (`assertCommands`).
  * @param remembered ids known from before; without it they are read anew, as in a transaction that may have opened accounts
  */
+export async function prepareBatch(
+  queryable: Queryable,
+  commands: readonly TransferCommand[],
+  remembered?: AccountIds,
+): Promise<PreparedBatch> {
+  const { ids, mark } = await (remembered ?? createAccountIds()).resolve(queryable, namesOf(commands));
+  return { commands, ids, columns: columnsOf(commands, ids, mark) };
+}
+
+export async function applyPreparedBatch(
+  queryable: Queryable,
+  { commands, ids, columns }: PreparedBatch,
+): Promise<TransferResult[]> {
+  const { rows } = await queryable.query<ResultRow>({
+    name: 'ledger-apply-batch',
+    text: applySql,
+    values: [...columns],
+  });
+  return resultsOf(commands, rows, ids);
+}
+
+/** Both at once; `remembered` as of {@link prepareBatch}. */
 export async function applyBatch(
   queryable: Queryable,
   commands: readonly TransferCommand[],
   remembered?: AccountIds,
 ): Promise<TransferResult[]> {
-  const { ids, mark } = await (remembered ?? createAccountIds()).resolve(queryable, namesOf(commands));
-  const { rows } = await queryable.query<ResultRow>({
-    name: 'ledger-apply-batch',
-    text: applySql,
-    values: columnsOf(commands, ids, mark),
-  });
-  return resultsOf(commands, rows, ids);
+  return await applyPreparedBatch(queryable, await prepareBatch(queryable, commands, remembered));
 }
 
 /** SQLSTATE of `ledger.apply_batch`: an account is not the one the caller remembers. */

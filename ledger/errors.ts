@@ -30,6 +30,12 @@ export const ledgerErrors = {
     why: 'A transfer or a question names an account that was never opened for this asset.',
     whatToDo: 'Open the account first (openAccounts), or correct the path and asset.',
   },
+  LEDGER_REGISTER_DIFFERS: {
+    kind: 'unavailable',
+    why: 'The ledger that answered does not have the accounts a batch was prepared with: it took over and lost the newest of them.',
+    whatToDo: 'Prepare the batch again; nothing was written.',
+    retryable: true,
+  },
   LEDGER_PENDING_NOT_FOUND: {
     kind: 'not_found',
     why: 'The pending transfer to post, void or expire does not exist.',

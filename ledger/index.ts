@@ -5,10 +5,18 @@
  * the last statement, because from there to the commit every other writer of the ledger waits. Without a transaction the
  * commands of all callers of this process are written together (group commit), which is many times faster.
  */
+import { errorsOf } from '#core/errors';
 import type { AssetId } from '#core/money';
 import { inTransaction, type Pool, type Queryable, type Tx } from '#infra/db';
+import { createAccountIds } from './account-ids.ts';
 import { adjustmentProblems } from './adjustments.ts';
-import { applyBatch } from './batch-call.ts';
+import {
+  applyBatch,
+  applyPreparedBatch,
+  type PreparedBatch,
+  prepareBatch,
+  registerDiffers,
+} from './batch-call.ts';
 import { assertApplied, assertCommands } from './commands.ts';
 import {
   type AccountBalance,
@@ -19,6 +27,7 @@ import {
   type LedgerProblem,
   type LedgerTotals,
   type LedgerVerification,
+  ledgerErrors,
   type StreamPortion,
   type Transfer,
   type TransferCommand,
@@ -31,6 +40,7 @@ import { createLedgerWriter } from './writer.ts';
 
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { verifyAllHeads } from './all-heads.ts';
+export type { PreparedBatch } from './batch-call.ts';
 export { type EventsQuery, eventsPerPortionMax, followEvents, readEvents } from './events.ts';
 export { type ExplainedTransfer, explain, explainedTransfersMax } from './explain.ts';
 export {
@@ -62,6 +72,8 @@ export {
   statementPage,
 } from './statements.ts';
 
+const fail = errorsOf(ledgerErrors);
+
 /** Holds ended by one call; the keeper calls again while there are more. */
 export const expiriesPerCallMax = 1_000;
 
@@ -80,6 +92,16 @@ export interface Ledger {
    * transaction must then be rolled back
    */
   applyOrThrow(commands: readonly TransferCommand[], tx: Tx): Promise<TransferResult[]>;
+  /**
+   * Checks a batch and writes it down for {@link applyPrepared}: what would otherwise be done while all other writers wait. The
+   * accounts must be open, and committed as that. @throws LEDGER_BATCH_INVALID
+   */
+  prepare(commands: readonly TransferCommand[]): Promise<PreparedBatch>;
+  /**
+   * As {@link applyOrThrow}.
+   * @throws also LEDGER_REGISTER_DIFFERS: roll back, prepare the commands again
+   */
+  applyPrepared(batch: PreparedBatch, tx: Tx): Promise<TransferResult[]>;
   /**
    * Books a portion of a stream once: all its commands and the new position, or nothing. `exists` if it was booked before.
    * @throws LEDGER_STREAM_INVALID, LEDGER_STREAM_GAP, and what applyOrThrow throws
@@ -122,6 +144,9 @@ async function applyOrThrow(commands: readonly TransferCommand[], tx: Tx): Promi
   return results;
 }
 
+const isRegisterDiffers = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === registerDiffers;
+
 async function problemsOf(
   queryable: Queryable,
   source: string,
@@ -142,6 +167,7 @@ async function verifyAll(queryable: Queryable): Promise<LedgerVerification> {
 
 export function createLedger({ pool }: LedgerOptions): Ledger {
   const writer = createLedgerWriter(pool);
+  const ids = createAccountIds();
   return {
     openAccounts,
     apply: async (commands, tx) => {
@@ -150,6 +176,24 @@ export function createLedger({ pool }: LedgerOptions): Ledger {
       return await applyBatch(tx, commands);
     },
     applyOrThrow,
+    prepare: async (commands) => {
+      assertCommands(commands);
+      return await prepareBatch(pool, commands, ids);
+    },
+    applyPrepared: async (batch, tx) => {
+      const results = await applyPreparedBatch(tx, batch).catch((error: unknown) => {
+        if (!isRegisterDiffers(error)) throw error;
+        ids.forget();
+        throw fail(
+          'LEDGER_REGISTER_DIFFERS',
+          'the accounts are not those the batch was prepared with',
+          {},
+          error,
+        );
+      });
+      assertApplied(batch.commands, results);
+      return results;
+    },
     applyPortion: async (portion, commands) =>
       await inTransaction(pool, async (tx) => {
         if (!(await advanceStream(tx, portion))) return 'exists';

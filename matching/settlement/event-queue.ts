@@ -16,6 +16,7 @@ import {
   settlementEvent,
   wholeCommand,
 } from './settlement-events.ts';
+import { itemsPerStep, type Steps } from './steps.ts';
 
 const fail = errorsOf(settlementErrors);
 /** Events that are booked are let go of in lots of this many, so that a queue of any length costs the same per event. */
@@ -78,17 +79,19 @@ export class EventQueue {
   }
 
   /**
-   * The events after `after`, as many as a portion takes; undefined if there are none.
+   * The events after `after`, as many as a portion takes; undefined if there are none. Others may come between its steps, but
+   * {@link settled} is not to be called.
    * @param even a portion without any, up to the last event that came
    */
-  portionAfter(
+  *portionAfter(
     after: EventPlace,
     markets: readonly MarketConfig[],
     limits: PortionLimits,
     even: boolean,
-  ): PortionEvents | undefined {
+  ): Steps<PortionEvents | undefined> {
     let at = this.#from;
     while (at < this.#events.length && !isBefore(after, this.#events[at] as SettlementEvent)) at++;
+    const begin = at;
     const trades: SettledTrade[] = [];
     const movements: Movement[] = [];
     const netting = new Netting(markets);
@@ -104,6 +107,7 @@ export class EventQueue {
         trades.push(event);
         netting.add(event);
       } else movements.push(event);
+      if ((at - begin) % itemsPerStep === itemsPerStep - 1) yield;
     }
     const next = this.#events[at];
     const upTo = next === undefined ? this.#last : placeBefore(next);

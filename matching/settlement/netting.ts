@@ -10,7 +10,7 @@ export interface Net {
   readonly units: bigint;
 }
 /** More than `assetsMax` of the configuration, so that account and asset make one number. */
-const assetsPerAccount = 2_048;
+export const assetsPerAccount = 2_048;
 
 export class Netting {
   readonly #markets: readonly MarketConfig[];

@@ -1,7 +1,9 @@
 /** A portion of events as it is booked: its rows, its hash, and the transfers that follow from them. Pure. */
+import { createHash } from 'node:crypto';
 import { invariant } from '#core/errors';
 import type { Id } from '#core/ids';
 import {
+  type AccountPath,
   type AccountRef,
   customerMain,
   customerSpot,
@@ -13,8 +15,9 @@ import {
 } from '#ledger/contract';
 import { digest } from '../journal/format.ts';
 import { assetOf, type EngineAsset, ledgerAmount } from './assets.ts';
-import type { Net } from './netting.ts';
+import { assetsPerAccount, type Net } from './netting.ts';
 import type { EventPlace, Movement, SettledTrade } from './settlement-events.ts';
+import { type Steps, sliced } from './steps.ts';
 
 /** How far an engine is settled. */
 export interface SettlementHead extends EventPlace {
@@ -43,8 +46,6 @@ export interface Portion extends PortionEvents {
   readonly head: SettlementHead;
   readonly house: readonly HouseChange[];
   readonly commands: readonly TransferCommand[];
-  /** The accounts of the commands. */
-  readonly accounts: readonly AccountRef[];
 }
 export interface PortionContext {
   readonly engineName: string;
@@ -65,9 +66,22 @@ const tradeLine = (t: SettledTrade, number: bigint): string =>
 const movementLine = (m: Movement): string =>
   `${m.seq}|${m.index}|${m.account}|${m.asset}|${m.units}|${m.ledgerSeq ?? ''}|${clientIdOf(m) ?? ''}`;
 
-function headAfter(after: SettlementHead, { trades, movements, upTo }: PortionEvents): SettlementHead {
-  const tradeLines = trades.map((trade, at) => tradeLine(trade, after.trades + BigInt(at) + 1n)).join('\n');
-  const rowsHash = digest(tradeLines, '\n\n', movements.map(movementLine).join('\n'));
+function* hashOf({ trades: before }: SettlementHead, { trades, movements }: PortionEvents): Steps<Buffer> {
+  const hash = createHash('sha256');
+  let number = before;
+  for (const some of sliced(trades)) {
+    const lines = some.map((trade) => tradeLine(trade, ++number)).join('\n');
+    hash.update(number - before > some.length ? `\n${lines}` : lines);
+    yield;
+  }
+  return hash.update(`\n\n${movements.map(movementLine).join('\n')}`).digest();
+}
+
+function headAfter(
+  after: SettlementHead,
+  { trades, movements, upTo }: PortionEvents,
+  rowsHash: Buffer,
+): SettlementHead {
   const portion = after.portion + 1n;
   const credited = movements.reduce(
     (newest, { ledgerSeq = 0 }) => (BigInt(ledgerSeq) > newest ? BigInt(ledgerSeq) : newest),
@@ -131,32 +145,46 @@ function commandsOf(context: PortionContext, events: PortionEvents, head: Settle
   return [...netted, ...outs];
 }
 
-function accountsOf(context: PortionContext, events: PortionEvents): AccountRef[] {
-  const { assets, accountOf } = context;
-  const idOf = (asset: number) => assetOf(assets, asset).id;
-  const netted = events.nets.map(({ account, asset }) => ({
-    path: account === 0 ? houseIncome : customerSpot(accountOf(account)),
-    asset: idOf(asset),
-  }));
-  const cleared = [...new Set(events.nets.map(({ asset }) => asset))].map((asset) => ({
-    path: houseClearing,
-    asset: idOf(asset),
-  }));
-  const mains = events.movements
-    .filter(({ kind, account }) => kind === 'debited' && account !== 0)
-    .map(({ account, asset }) => ({ path: customerMain(accountOf(account)), asset: idOf(asset) }));
-  return [...cleared, ...netted, ...mains];
+/** An account of the ledger that the portion's transfers name. */
+export interface NamedAccount extends AccountRef {
+  /** One number for account and asset, so that many can be remembered. */
+  readonly key: number;
+}
+/** Whose numbers are below those of any account of the engine. */
+const [clearingNumber, mainsFrom] = [-1, 2 ** 30] as const;
+const keyOf = (account: number, asset: number): number => account * assetsPerAccount + asset;
+
+/** The accounts of the transfers, without those that are known already. */
+export function* accountsOf(
+  { assets, accountOf }: PortionContext,
+  { nets, movements }: PortionEvents,
+  known: ReadonlySet<number>,
+): Generator<NamedAccount> {
+  const named = new Set<number>();
+  const refOf = (key: number, asset: number, path: () => AccountPath): NamedAccount[] => {
+    if (known.has(key) || named.has(key)) return [];
+    named.add(key);
+    return [{ key, path: path(), asset: assetOf(assets, asset).id }];
+  };
+  for (const { account, asset } of nets) {
+    yield* refOf(keyOf(clearingNumber, asset), asset, () => houseClearing);
+    yield* refOf(keyOf(account, asset), asset, () =>
+      account === 0 ? houseIncome : customerSpot(accountOf(account)),
+    );
+  }
+  for (const { kind, account, asset } of movements)
+    if (kind === 'debited' && account !== 0)
+      yield* refOf(keyOf(mainsFrom + account, asset), asset, () => customerMain(accountOf(account)));
 }
 
 /** @throws MATCHING_ACCOUNT_UNKNOWN */
-export function portionOf(context: PortionContext, after: SettlementHead, events: PortionEvents): Portion {
-  const head = headAfter(after, events);
-  return {
-    ...events,
-    after,
-    head,
-    house: houseChanges(events),
-    commands: commandsOf(context, events, head),
-    accounts: accountsOf(context, events),
-  };
+export function* portionOf(
+  context: PortionContext,
+  after: SettlementHead,
+  events: PortionEvents,
+): Steps<Portion> {
+  const head = headAfter(after, events, yield* hashOf(after, events));
+  const house = houseChanges(events);
+  yield;
+  return { ...events, after, head, house, commands: commandsOf(context, events, head) };
 }

@@ -7,22 +7,32 @@
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { errorsOf, isStrongroomError, messageOf, type StrongroomError } from '#core/errors';
 import { inTransaction, type Pool } from '#infra/db';
-import type { Ledger } from '#ledger';
-import { type AccountRef, commandsPerBatchMax, portionsOf } from '#ledger/contract';
+import type { Ledger, PreparedBatch } from '#ledger';
+import { portionsOf } from '#ledger/contract';
 import type { EventSlots } from '../events.ts';
 import { createAccountNames } from './account-names.ts';
 import { settlementErrors } from './errors.ts';
 import { EventQueue, type PortionLimits } from './event-queue.ts';
-import { type Portion, portionOf, type SettlementHead } from './portion.ts';
+import { accountsOf, type Portion, portionOf, type SettlementHead } from './portion.ts';
 import { isBefore, wholeCommand } from './settlement-events.ts';
-import { isOutage, readHead, recordPortion, type SettledEngine } from './store.ts';
+import { inSteps, sliced } from './steps.ts';
+import {
+  isOutage,
+  type PortionRows,
+  portionRows,
+  readHead,
+  recordPortion,
+  type SettledEngine,
+} from './store.ts';
 
 const fail = errorsOf(settlementErrors);
 
-/** Larger ones net better; what a portion of this size writes is about 3 MB and waits in memory once more. */
-const tradesPerPortionMax = 16_384;
-/** Two batches of the ledger: its other writers wait while they are applied, up to half a second. */
-const transfersPerPortionMax = 2 * commandsPerBatchMax;
+/** Larger ones net better; what a portion of this size writes is about 4 MB and waits in memory once more. */
+const tradesPerPortionMax = 32_768;
+/** The ledger's other writers wait while they are applied, up to half a second. */
+const transfersPerPortionMax = 24_000;
+/** In one batch of the ledger: writing it down takes 20 ms of our thread. */
+const transfersPerBatch = 2_000;
 /** About ten seconds of work, and 50 MB. Beyond it new orders are to be refused until half of it is booked. */
 const lagEventsMax = 200_000;
 /**
@@ -48,7 +58,7 @@ export interface BookedPortion {
 }
 export interface SettlerOptions {
   readonly pool: Pool;
-  readonly ledger: Pick<Ledger, 'applyOrThrow' | 'openAccounts'>;
+  readonly ledger: Pick<Ledger, 'applyPrepared' | 'openAccounts' | 'prepare'>;
   readonly engine: SettledEngine;
   /** Opens a case for a person; the settler has stopped. */
   readonly onRefused: (refusal: Refusal) => Promise<void>;
@@ -86,6 +96,13 @@ export interface Settler {
   stop(): Promise<void>;
 }
 
+/** All that can be done before its transaction, in which others wait. */
+interface PreparedPortion {
+  readonly portion: Portion;
+  readonly rows: PortionRows;
+  readonly batches: readonly PreparedBatch[];
+}
+
 class PortionSettler implements Settler {
   readonly #options: SettlerOptions;
   readonly #limits: PortionLimits;
@@ -93,8 +110,8 @@ class PortionSettler implements Settler {
   readonly #behindMax: number;
   readonly #queue: EventQueue;
   readonly #names: ReturnType<typeof createAccountNames>;
-  /** Accounts of the ledger that are open. */
-  readonly #open = new Set<string>();
+  /** Accounts of the ledger that are open, by their key: 40 bytes each. */
+  readonly #open = new Set<number>();
   #head: SettlementHead;
   #isLagging = false;
   #wantsAll = 0;
@@ -171,7 +188,7 @@ class PortionSettler implements Settler {
 
   /** Ends when nothing waits, or for good when the ledger has refused. Never throws. */
   async #run(): Promise<void> {
-    let prepared: Portion | undefined;
+    let prepared: PreparedPortion | undefined;
     let waitMs: number = retryMs.first;
     // One turn of the event loop, so that what is offered together is booked together.
     await setImmediate();
@@ -180,12 +197,14 @@ class PortionSettler implements Settler {
         try {
           // The answer to a commit may have been lost.
           if (waitMs > retryMs.first) this.#moveTo(await readHead(this.#options.pool, this.#options.engine));
-          const portion = prepared ?? (await this.#prepare(this.#head));
-          if (portion === undefined) return;
-          prepared = await this.#bookAndPrepare(portion);
+          const next = prepared ?? (await this.#prepare(this.#head));
+          if (next === undefined) return;
+          prepared = await this.#bookAndPrepare(next);
           waitMs = retryMs.first;
         } catch (error) {
           prepared = undefined;
+          // A server that took over may not have those that were opened last.
+          this.#open.clear();
           if (!isOutage(error)) {
             await this.#refuse(error);
             return;
@@ -201,9 +220,10 @@ class PortionSettler implements Settler {
     }
   }
   /** While PostgreSQL works on this portion, the next one is prepared. */
-  async #bookAndPrepare(portion: Portion): Promise<Portion | undefined> {
+  async #bookAndPrepare(prepared: PreparedPortion): Promise<PreparedPortion | undefined> {
     const { pool, engine } = this.#options;
-    const [booked, next] = await Promise.allSettled([this.#book(portion), this.#prepare(portion.head)]);
+    const { portion } = prepared;
+    const [booked, next] = await Promise.allSettled([this.#book(prepared), this.#prepare(portion.head)]);
     if (booked.status === 'rejected') throw booked.reason;
     this.#moveTo(booked.value ? portion.head : await readHead(pool, engine));
     if (!booked.value) return undefined;
@@ -243,42 +263,40 @@ class PortionSettler implements Settler {
     await onRefused({ engine: engine.name, portion, error }).catch((failed: unknown) => onOutage?.(failed));
   }
 
-  async #prepare(after: SettlementHead): Promise<Portion | undefined> {
+  async #prepare(after: SettlementHead): Promise<PreparedPortion | undefined> {
     const { pool, ledger, engine } = this.#options;
     if (!this.#hasWork(after)) return undefined;
-    const events = this.#queue.portionAfter(
-      after,
-      engine.config.markets,
-      this.#limits,
-      this.#isToFollow(after),
+    const events = await inSteps(
+      this.#queue.portionAfter(after, engine.config.markets, this.#limits, this.#isToFollow(after)),
     );
     if (events === undefined) return undefined;
     await this.#names.load(pool, [
       ...events.nets.map(({ account }) => account),
       ...events.movements.map(({ account }) => account),
     ]);
-    const portion = portionOf(
-      { engineName: engine.name, assets: engine.assets, accountOf: this.#names.accountOf },
-      after,
-      events,
-    );
-    const unopened = portion.accounts.filter((account) => !this.#open.has(nameOf(account)));
-    if (unopened.length > 0) await ledger.openAccounts(pool, unopened);
-    for (const account of unopened) this.#open.add(nameOf(account));
-    return portion;
+    const context = { engineName: engine.name, assets: engine.assets, accountOf: this.#names.accountOf };
+    const portion = await inSteps(portionOf(context, after, events));
+    const unopened = [...accountsOf(context, events, this.#open)];
+    for (const some of sliced(unopened)) await ledger.openAccounts(pool, some);
+    for (const { key } of unopened) this.#open.add(key);
+    const rows = await inSteps(portionRows(engine, portion));
+    const batches: PreparedBatch[] = [];
+    for (const commands of portionsOf(portion.commands, transfersPerBatch)) {
+      batches.push(await ledger.prepare(commands));
+      await setImmediate();
+    }
+    return { portion, rows, batches };
   }
-  async #book(portion: Portion): Promise<boolean> {
-    const { pool, ledger, engine } = this.#options;
+  async #book({ rows, batches }: PreparedPortion): Promise<boolean> {
+    const { pool, ledger } = this.#options;
     return await inTransaction(pool, async (tx) => {
-      if (!(await recordPortion(tx, engine, portion))) return false;
+      if (!(await recordPortion(tx, rows))) return false;
       // Last, because the ledger's other writers wait from here to the commit.
-      for (const commands of portionsOf(portion.commands, commandsPerBatchMax))
-        await ledger.applyOrThrow(commands, tx);
+      for (const batch of batches) await ledger.applyPrepared(batch, tx);
       return true;
     });
   }
 }
-const nameOf = ({ path, asset }: AccountRef): string => `${path} ${asset}`;
 
 /** The engine must be registered (`openEngine`). Goes on where the engine is settled. */
 export async function startSettler(options: SettlerOptions): Promise<Settler> {

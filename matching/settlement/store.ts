@@ -5,6 +5,8 @@ import type { EngineConfig } from '../config.ts';
 import { type EngineAsset, engineAssets } from './assets.ts';
 import { settlementErrors } from './errors.ts';
 import { clientIdOf, type Portion, type SettlementHead } from './portion.ts';
+import type { SettledTrade } from './settlement-events.ts';
+import type { Steps } from './steps.ts';
 
 const fail = errorsOf(settlementErrors);
 
@@ -20,9 +22,9 @@ const sqlStateOf = (error: unknown): string | undefined =>
   error instanceof Error && 'severity' in error && 'code' in error ? String(error.code) : undefined;
 /** SQLSTATE of `matching.open_engine`. */
 const engineDiffers = 'MT002';
-/** Connection lost, server stopping or starting, no memory or disk for the moment. */
 /** Errors of the language itself. */
 const defects = [TypeError, RangeError, SyntaxError, ReferenceError];
+/** Connection lost, server stopping or starting, no memory or disk for the moment. */
 const outageStates = /^(08|53|57P)/;
 
 /** Whether the database could not be asked or did not answer; anything else is an answer. */
@@ -113,44 +115,58 @@ export async function readHead(
 const plainArray = (values: readonly (string | number | bigint | boolean)[]): string =>
   `{${values.join(',')}}`;
 
-/** Writes the portion's rows onto the head it was made for; false if the engine is settled elsewhere by now. */
-export async function recordPortion(tx: Tx, engine: SettledEngine, portion: Portion): Promise<boolean> {
+/** A portion as `matching.record_portion` takes it. */
+export interface PortionRows {
+  readonly after: bigint;
+  readonly columns: readonly unknown[];
+}
+
+/** What can be done before the transaction: 3 MB of text for the largest portion. */
+export function* portionRows(engine: SettledEngine, portion: Portion): Steps<PortionRows> {
   const { after, head, trades, movements, house } = portion;
+  const columns: unknown[] = [engine.no, after.portion, head.seq, head.index, head.hash];
+  const ofTrades: ((trade: SettledTrade) => number | boolean)[] = [
+    ({ seq }) => seq,
+    ({ index }) => index,
+    ({ timeMs }) => timeMs,
+    ({ market }) => market,
+    ({ price }) => price,
+    ({ lots }) => lots,
+    ({ takerBuys }) => takerBuys,
+    ({ auction }) => auction,
+    ({ taker }) => taker,
+    ({ maker }) => maker,
+    ({ takerOrder }) => takerOrder,
+    ({ makerOrder }) => makerOrder,
+    ({ takerFee }) => takerFee,
+    ({ makerFee }) => makerFee,
+  ];
+  for (const column of ofTrades) {
+    columns.push(plainArray(trades.map(column)));
+    yield;
+  }
+  columns.push(
+    plainArray(movements.map(({ seq }) => seq)),
+    plainArray(movements.map(({ index }) => index)),
+    plainArray(movements.map(({ account }) => account)),
+    plainArray(movements.map(({ asset }) => asset)),
+    plainArray(movements.map(({ units }) => units)),
+    plainArray(movements.map(({ ledgerSeq }) => ledgerSeq ?? 'NULL')),
+    plainArray(movements.map((movement) => clientIdOf(movement) ?? 'NULL')),
+    plainArray(house.map(({ asset }) => asset)),
+    plainArray(house.map(({ charged }) => charged)),
+    plainArray(house.map(({ taken }) => taken)),
+  );
+  return { after: after.portion, columns };
+}
+
+/** Writes the portion's rows onto the head it was made for; false if the engine is settled elsewhere by now. */
+export async function recordPortion(tx: Tx, { after, columns }: PortionRows): Promise<boolean> {
   const { rows } = await tx.query<{ before: string }>({
     name: 'matching-record-portion',
     text: `SELECT matching.record_portion($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
              $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) AS before`,
-    values: [
-      engine.no,
-      after.portion,
-      head.seq,
-      head.index,
-      head.hash,
-      plainArray(trades.map(({ seq }) => seq)),
-      plainArray(trades.map(({ index }) => index)),
-      plainArray(trades.map(({ timeMs }) => timeMs)),
-      plainArray(trades.map(({ market }) => market)),
-      plainArray(trades.map(({ price }) => price)),
-      plainArray(trades.map(({ lots }) => lots)),
-      plainArray(trades.map(({ takerBuys }) => takerBuys)),
-      plainArray(trades.map(({ auction }) => auction)),
-      plainArray(trades.map(({ taker }) => taker)),
-      plainArray(trades.map(({ maker }) => maker)),
-      plainArray(trades.map(({ takerOrder }) => takerOrder)),
-      plainArray(trades.map(({ makerOrder }) => makerOrder)),
-      plainArray(trades.map(({ takerFee }) => takerFee)),
-      plainArray(trades.map(({ makerFee }) => makerFee)),
-      plainArray(movements.map(({ seq }) => seq)),
-      plainArray(movements.map(({ index }) => index)),
-      plainArray(movements.map(({ account }) => account)),
-      plainArray(movements.map(({ asset }) => asset)),
-      plainArray(movements.map(({ units }) => units)),
-      plainArray(movements.map(({ ledgerSeq }) => ledgerSeq ?? 'NULL')),
-      plainArray(movements.map((movement) => clientIdOf(movement) ?? 'NULL')),
-      plainArray(house.map(({ asset }) => asset)),
-      plainArray(house.map(({ charged }) => charged)),
-      plainArray(house.map(({ taken }) => taken)),
-    ],
+    values: [...columns],
   });
-  return BigInt(rows[0]?.before ?? -1) === after.portion;
+  return BigInt(rows[0]?.before ?? -1) === after;
 }

@@ -3,7 +3,7 @@
  * follow from the accounts alone.
  */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openPool, type Pool } from '#infra/db';
+import { inTransaction, openPool, type Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
 import { type AccountPath, chainHot, customerMain } from '#ledger/contract';
 import { createAccountIds } from '../../ledger/account-ids.ts';
@@ -73,4 +73,23 @@ test('the ledger itself refuses the mark of another register', async () => {
   const ids = createAccountIds();
   await applyBatch(primary, [post(hot, lost, 1n)], ids);
   await expect(applyBatch(replica, [post(hot, alice, 1n)], ids)).rejects.toMatchObject({ code: 'LG010' });
+});
+
+test('what was prepared on the one is refused by the other, and can be prepared again', async () => {
+  const commands = [post(hot, lost, 7n)];
+  const batch = await ledger.prepare(commands);
+  await expect(inTransaction(replica, (tx) => ledger.applyPrepared(batch, tx))).rejects.toMatchObject({
+    code: 'LEDGER_REGISTER_DIFFERS',
+    kind: 'unavailable',
+  });
+  answering = replica;
+  const again = await ledger.prepare(commands);
+  await expect(inTransaction(replica, (tx) => ledger.applyPrepared(again, tx))).rejects.toMatchObject({
+    code: 'LEDGER_UNKNOWN_ACCOUNT',
+  });
+  const other = await ledger.prepare([post(hot, alice, 7n)]);
+  expect(await inTransaction(replica, (tx) => ledger.applyPrepared(other, tx))).toMatchObject([
+    { status: 'ok' },
+  ]);
+  expect(await balanceOn(replica, stranger)).toBe(0n);
 });

@@ -6,6 +6,7 @@ import { openPool, type Pool } from '#infra/db';
 import { readEvents } from '#ledger';
 import { spotOut } from '#ledger/contract';
 import { parseEngineConfig } from '../../../matching/config.ts';
+import { EventQueue } from '../../../matching/settlement/event-queue.ts';
 import {
   caseOfRefusal,
   createEngineAccounts,
@@ -16,6 +17,7 @@ import {
   startSettler,
   verifySettlement,
 } from '../../../matching/settlement/index.ts';
+import { itemsPerStep } from '../../../matching/settlement/steps.ts';
 import { databaseForThisFile } from '../../support/database.ts';
 import { config, customer, type Exchange, gold, openExchange, startUnits, TestSequencer } from './fixture.ts';
 
@@ -197,6 +199,54 @@ test('a database that lost portions stops the settler, which has let go of their
     rows[0]?.seq,
   ]);
   await settleAll();
+  expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
+});
+
+test('a server that took over may lack accounts that were opened last: they are opened again', async () => {
+  const { ledger } = exchange;
+  sell(1, 1);
+  buy(2, 1);
+  const opened: string[][] = [];
+  let failures = 1;
+  const settler = await exchange.settler({
+    ledger: {
+      prepare: ledger.prepare,
+      openAccounts: async (queryable, accounts) => {
+        opened.push(accounts.map(({ path, asset }) => `${path} ${asset}`));
+        await ledger.openAccounts(queryable, accounts);
+      },
+      applyPrepared: async (batch, tx) => {
+        if (failures-- > 0) throw Object.assign(new Error('away'), { severity: 'FATAL', code: '57P01' });
+        return await ledger.applyPrepared(batch, tx);
+      },
+    },
+  });
+  for (const { slots, count } of exchange.sequencer.lots) settler.offer(slots, 0, count);
+  await settler.drain(exchange.sequencer.engine.seq);
+  expect(opened).toHaveLength(2);
+  expect(opened[1]).toEqual(opened[0]);
+  expect(new Set(opened[0]).size).toBe(opened[0]?.length);
+  expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
+});
+
+test('a portion of any length is made in steps, and is the same as made at once', async () => {
+  const { head } = await settleAll();
+  for (let n = 0; n < 2 * itemsPerStep + 5; n++) {
+    sell(1 + (n % 2), 1);
+    buy(3, 1);
+  }
+  const queue = new EventQueue(head);
+  for (const { slots, count } of exchange.sequencer.lots) queue.offer(slots, 0, count);
+  const limits = { tradesMax: 10 * itemsPerStep, transfersMax: 1_000 };
+  const work = queue.portionAfter(head, config.markets, limits, false);
+  let steps = 1;
+  let step = work.next();
+  for (; step.done !== true; step = work.next()) steps++;
+  expect(steps).toBe(3);
+  expect(step.value?.trades).toHaveLength(2 * itemsPerStep + 5);
+  // What it hashes in steps, the database hashes at once.
+  const settler = await settleAll();
+  expect(settler.head.portion).toBe(head.portion + 1n);
   expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
 });
 
