@@ -92,6 +92,19 @@ export const apiErrors = {
     why: 'The database did not say in time whether the key is in force, so that no signed request can be taken.',
     whatToDo: 'Sign and send it again after some seconds; the operator sees it in /health.',
   },
+  API_DATABASE_UNAVAILABLE: {
+    kind: 'unavailable',
+    retryable: true,
+    why: 'The database cannot be reached, is starting or stopping, or did not answer in time. A change that was being made may have been made or not.',
+    whatToDo:
+      'Send the same again, with the same id, after the seconds that the header `retry-after` says: nothing is done twice. The operator sees it in /health.',
+  },
+  API_NOT_HTTP: {
+    kind: 'invalid',
+    why: 'What came on the connection is no HTTP/1.1 request that can be read, its header is too large, or it did not come in time.',
+    whatToDo:
+      'Send HTTP/1.1 without TLS, or TLS to the proxy that ends it; headers of at most 16 KiB; the request at once.',
+  },
   API_INTERNAL: {
     kind: 'invariant',
     why: 'The api met an error it has no name for.',

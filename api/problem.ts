@@ -4,6 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type ErrorKind, errorsOf, isStrongroomError, messageOf, type StrongroomError } from '#core/errors';
+import { isDatabaseAway } from '#infra/db';
 import { apiErrors } from './contract.ts';
 
 const fail = errorsOf(apiErrors);
@@ -50,21 +51,36 @@ export function problemOf(error: StrongroomError, requestId: string): Problem {
   };
 }
 
+/** After which a caller may come again, by status: PostgreSQL or the engine starts again within some seconds, a queue empties in one. */
+const retryAfterSeconds: Readonly<Record<number, number>> = { 429: 1, 503: 5 };
+
 async function send(reply: FastifyReply, problem: Problem): Promise<void> {
+  const waitSeconds = problem.retryable ? retryAfterSeconds[problem.status] : undefined;
+  if (waitSeconds !== undefined && !reply.hasHeader('retry-after'))
+    void reply.header('retry-after', waitSeconds);
   await reply
     .status(problem.status)
     .header('content-type', 'application/problem+json')
     .send(JSON.stringify(problem));
 }
 
-/** Of anything thrown: an error without a name of ours is logged whole and says nothing about the inside. */
+/**
+ * Anything thrown, by a name of ours. What a database that is away throws has none, wherever it was thrown: it is named here, for
+ * every route and the stream. All else that has none is a defect and says nothing about the inside.
+ */
+export function namedError(error: unknown): StrongroomError {
+  if (isStrongroomError(error)) return error;
+  return isDatabaseAway(error)
+    ? fail('API_DATABASE_UNAVAILABLE', 'the database does not answer at the moment', {}, error)
+    : fail('API_INTERNAL', 'the request failed; the log names the request id', {}, error);
+}
+
+/** Of anything thrown: what is broken with us is logged whole. */
 export function problemOfError(error: unknown, request: FastifyRequest): Problem {
-  if (isStrongroomError(error)) {
-    if (error.kind === 'invariant') request.log.error({ err: error }, 'request.invariant');
-    return problemOf(error, request.id);
-  }
-  request.log.error({ err: error }, 'request.failed');
-  return problemOf(fail('API_INTERNAL', 'the request failed; the log names the request id'), request.id);
+  const named = namedError(error);
+  if (named.kind === 'invariant') request.log.error({ err: error }, 'request.failed');
+  else if (named !== error) request.log.warn({ err: error }, 'request.unavailable');
+  return problemOf(named, request.id);
 }
 
 /** Maps anything thrown in a route to one problem answer. */

@@ -15,6 +15,7 @@ import { type Access, addAccess } from './access.ts';
 import type { Authenticate } from './auth.ts';
 import { requestWindowMs } from './keys/seen-requests.ts';
 import type { ApiKeys } from './keys/store.ts';
+import { answerNotHttp } from './not-http.ts';
 import { answerError, answerRouterError, answerUnknownRoute } from './problem.ts';
 import { accountRoutes } from './routes/accounts.ts';
 import { adjustmentRoutes } from './routes/adjustments.ts';
@@ -72,6 +73,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     requestTimeout: requestTimeoutMs,
     // What the router itself refuses: a path that is not encoded right, or with too long a part.
     frameworkErrors: answerRouterError,
+    clientErrorHandler: answerNotHttp,
     trustProxy: [...(options.trustedProxies ?? [])],
     ...(options.logger === undefined ? {} : { loggerInstance: options.logger }),
   }).withTypeProvider<ZodTypeProvider>();

@@ -37,6 +37,41 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof Error && 'code' in error && retryableStates.has(String(error.code));
 }
 
+/** SQLSTATE classes: connection, resources, an operator (shutdown, statement cancelled), system; and a standby, which only reads. */
+const awayStates = /^(08|53|57|58|25006)/;
+/** Of the socket to it. */
+const awaySockets = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  // Of a Unix socket that is not there.
+  'ENOENT',
+]);
+/** What node-postgres 8 and its pool throw without a code of any kind. */
+const awayTexts =
+  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Cannot use a pool after calling end|Client (has encountered a connection error|was closed) and is not queryable)/;
+
+/**
+ * Whether PostgreSQL cannot be reached, is starting or stopping, has no room, or did not answer in time: the same may succeed
+ * later. Of what was being committed it is not known whether it was. False for what PostgreSQL answers, a deadlock included.
+ */
+export function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  // Several addresses of one name were tried, and none answered.
+  if (error instanceof AggregateError && error.errors.some(isDatabaseAway)) return true;
+  const code = 'code' in error ? String(error.code) : undefined;
+  if (code === undefined) return awayTexts.test(error.message);
+  if ('severity' in error) return awayStates.test(code);
+  return 'syscall' in error && awaySockets.has(code);
+}
+
 /**
  * Runs `work` in one READ COMMITTED transaction: all of it or none. `work` may run again after a deadlock or a
  * serialisation failure, so it must have no effect outside the database.
