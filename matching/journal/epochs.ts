@@ -20,8 +20,8 @@ const epochMax = 2 ** 32 - 1;
 const digits = 10;
 const pattern = /^epoch-(\d{10})$/;
 
-const fileOf = (folder: string, epoch: number): string =>
-  path.join(folder, `epoch-${String(epoch).padStart(digits, '0')}`);
+const nameOf = (epoch: number): string => `epoch-${String(epoch).padStart(digits, '0')}`;
+const fileOf = (folder: string, epoch: number): string => path.join(folder, nameOf(epoch));
 
 /** 0: nobody has claimed the folder yet. */
 export function greatestEpoch(files: Files, folder: string): number {
@@ -35,7 +35,7 @@ export function greatestEpoch(files: Files, folder: string): number {
 export function claimEpoch(files: Files, folder: string, claimant: string): number {
   const epoch = greatestEpoch(files, folder) + 1;
   if (epoch > epochMax) throw new RangeError(`epoch ${epoch}`);
-  const temporary = path.join(folder, `epoch-of-${claimant}.tmp`);
+  const temporary = path.join(folder, `${nameOf(epoch)}-of-${claimant}.tmp`);
   files.writeFlushed(temporary, [new TextEncoder().encode(`${epoch} ${claimant}\n`)]);
   if (!files.nameExclusively(temporary, fileOf(folder, epoch)))
     throw fail('MATCHING_EPOCH_TAKEN', `epoch ${epoch} of ${folder} was claimed by another process`, {
@@ -45,8 +45,18 @@ export function claimEpoch(files: Files, folder: string, claimant: string): numb
   return epoch;
 }
 
-/** @throws MATCHING_FENCED */
+/**
+ * To be asked before anything is acknowledged.
+ * @throws MATCHING_FENCED; MATCHING_JOURNAL_WRITE_FAILED when the folder is not there, where nothing could be seen of a claim
+ */
 export function assertUnfenced(files: Files, folder: string, epoch: number): void {
   if (files.exists(fileOf(folder, epoch + 1)))
     throw fail('MATCHING_FENCED', `epoch ${epoch} of ${folder} is over: ${epoch + 1} is claimed`, { epoch });
+  // A folder that was unmounted or removed has no next epoch either, while its open files still take what is written.
+  if (!files.exists(fileOf(folder, epoch)))
+    throw fail(
+      'MATCHING_JOURNAL_WRITE_FAILED',
+      `the file of epoch ${epoch} is gone from ${folder}, so nobody can see who owns the journal`,
+      { epoch },
+    );
 }

@@ -1,7 +1,6 @@
 /** The file system as the journal needs it, so that tests can let a disk fail at a named point. */
 import {
   closeSync,
-  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -26,13 +25,14 @@ export interface Files {
   readonly makeFolder: (folder: string) => void;
   /** Names, in no order. */
   readonly list: (folder: string) => readonly string[];
+  /** @throws when it cannot be looked: not to know is not the same as not there */
   readonly exists: (file: string) => boolean;
   readonly sizeOf: (file: string) => number;
   /** From `position` on, as many bytes as there are and `target` takes. @returns how many */
   readonly readInto: (file: string, target: Uint8Array, position: number) => number;
-  /** A whole new file, flushed. One of that name is replaced. */
+  /** A whole new file, flushed. One of that name is replaced. One that fails is gone: what is half written only fills the disk. */
   readonly writeFlushed: (file: string, parts: readonly Uint8Array[]) => void;
-  /** Gives a file its name if nothing has it yet. @returns false if something has */
+  /** Gives a file its name if nothing has it yet; the temporary one is gone afterwards. @returns false if something has */
   readonly nameExclusively: (temporary: string, file: string) => boolean;
   readonly rename: (from: string, to: string) => void;
   readonly remove: (file: string) => void;
@@ -53,12 +53,22 @@ function flush(file: string, flags: string, use: (handle: number) => void): void
 }
 
 function writeAll(handle: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at);
+  for (let at = 0; at < bytes.length; ) at += progress(writeSync(handle, bytes, at));
+}
+
+/** A disk that takes nothing and says nothing would be asked for ever. */
+function progress(written: number): number {
+  if (written > 0) return written;
+  throw new Error('a write took no byte');
 }
 
 function hasName(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
+/** What reading a file fails with that another process has removed. */
+export const isAbsent = (error: unknown): boolean => hasName(error, 'ENOENT');
+
+const exists = (file: string): boolean => statSync(file, { throwIfNoEntry: false }) !== undefined;
 
 export const nodeFiles: Files = {
   makeFolder: (folder) => {
@@ -66,7 +76,7 @@ export const nodeFiles: Files = {
     flush(path.dirname(folder), 'r', () => undefined);
   },
   list: (folder) => readdirSync(folder),
-  exists: (file) => existsSync(file),
+  exists,
   sizeOf: (file) => statSync(file).size,
   readInto: (file, target, position) => {
     const handle = openSync(file, 'r');
@@ -83,9 +93,14 @@ export const nodeFiles: Files = {
     }
   },
   writeFlushed: (file, parts) => {
-    flush(file, 'w', (handle) => {
-      for (const part of parts) writeAll(handle, part);
-    });
+    try {
+      flush(file, 'w', (handle) => {
+        for (const part of parts) writeAll(handle, part);
+      });
+    } catch (error) {
+      rmSync(file, { force: true });
+      throw error;
+    }
   },
   nameExclusively: (temporary, file) => {
     try {
@@ -93,10 +108,11 @@ export const nodeFiles: Files = {
       linkSync(temporary, file);
       return true;
     } catch (error) {
-      if (hasName(error, 'EEXIST')) return false;
+      // Whoever has the name may have removed what cannot get it any more.
+      if (hasName(error, 'EEXIST') || (isAbsent(error) && exists(file))) return false;
       throw error;
     } finally {
-      rmSync(temporary);
+      rmSync(temporary, { force: true });
     }
   },
   rename: (from, to) => renameSync(from, to),
@@ -108,7 +124,7 @@ export const nodeFiles: Files = {
       write: async (bytes, position) => {
         for (let at = 0; at < bytes.length; ) {
           const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at);
-          at += bytesWritten;
+          at += progress(bytesWritten);
         }
       },
       datasync: async () => await handle.datasync(),

@@ -6,6 +6,6 @@ export type { StateHash } from './format.ts';
 export type { JournalEnd, JournalNotice } from './reader.ts';
 export { replayEvents } from './replay.ts';
 export { type Recovered, Replica } from './replica.ts';
-export { prune, type Retention } from './retention.ts';
+export { prune, type Retention, removeLeftovers } from './retention.ts';
 export { nameSnapshot, writeSnapshot } from './snapshots.ts';
 export { type JournalOptions, type JournalSource, JournalWriter, writeFailure } from './writer.ts';

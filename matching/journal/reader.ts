@@ -4,7 +4,7 @@ import { errorsOf } from '#core/errors';
 import { type CommandSlots, commandBytes, commandSlots } from '../commands.ts';
 import { matchingErrors } from '../errors.ts';
 import { greatestEpoch } from './epochs.ts';
-import type { Files } from './files.ts';
+import { type Files, isAbsent } from './files.ts';
 import {
   chainAfter,
   type Frame,
@@ -41,6 +41,8 @@ export interface JournalEnd {
   readonly nextSeq: number;
   /** Undefined: the journal has no segment yet. */
   readonly end: SegmentEnd | undefined;
+  /** Where the last frame of that segment begins, bytes; without a frame where the segment's header ends. */
+  readonly lastFrameAt: number;
   /** Greatest epoch that has written a segment. */
   readonly epoch: number;
 }
@@ -48,6 +50,7 @@ export interface JournalEnd {
 interface Position {
   readonly segment: Segment;
   atBytes: number;
+  lastFrameAt: number;
   chain: Uint8Array;
   nextSeq: number;
 }
@@ -99,15 +102,15 @@ export class JournalReader {
     const newest = history.at(-1);
     if (newest === undefined) {
       this.#assertReaches(1);
-      return { nextSeq: 1, end: undefined, epoch: 0 };
+      return { nextSeq: 1, end: undefined, lastFrameAt: segmentHeaderBytes, epoch: 0 };
     }
     const position = this.#walk(history, this.#read(newest, undefined), visit);
-    const { atBytes, chain, nextSeq } = position;
+    const { atBytes, lastFrameAt, chain, nextSeq } = position;
     const bytes = this.#files.sizeOf(this.#file(newest)) - atBytes;
     if (bytes > 0) tell({ kind: 'torn-tail', segment: newest.name, atBytes, bytes, lastSeq: nextSeq - 1 });
     this.#assertReaches(nextSeq);
     const { firstSeq, epoch } = newest.header;
-    return { nextSeq, end: { firstSeq, epoch, endBytes: atBytes, chain }, epoch };
+    return { nextSeq, end: { firstSeq, epoch, endBytes: atBytes, chain }, lastFrameAt, epoch };
   }
 
   /** A snapshot is named only when its commands are durable here: a journal that ends before it has lost some. */
@@ -130,15 +133,26 @@ export class JournalReader {
   /** Of the segment, from where we are in it to `end` or to where it ends now. */
   #read(segment: Segment, end: number | undefined): Uint8Array {
     const from = this.#position?.segment.name === segment.name ? this.#position.atBytes : segmentHeaderBytes;
-    const size = end ?? this.#files.sizeOf(this.#file(segment));
-    const length = Math.max(size - from, 0);
-    // A torn end need not be whole slots, the memory behind them must be.
-    const buffer = new ArrayBuffer(Math.ceil(length / commandBytes) * commandBytes);
-    return new Uint8Array(
-      buffer,
-      0,
-      this.#files.readInto(this.#file(segment), new Uint8Array(buffer, 0, length), from),
-    );
+    try {
+      const size = end ?? this.#files.sizeOf(this.#file(segment));
+      const length = Math.max(size - from, 0);
+      // A torn end need not be whole slots, the memory behind them must be.
+      const buffer = new ArrayBuffer(Math.ceil(length / commandBytes) * commandBytes);
+      return new Uint8Array(
+        buffer,
+        0,
+        this.#files.readInto(this.#file(segment), new Uint8Array(buffer, 0, length), from),
+      );
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      const { name } = segment;
+      throw fail(
+        'MATCHING_JOURNAL_GAP',
+        `segment ${name} was removed before it was read`,
+        { segment: name },
+        error,
+      );
+    }
   }
 
   #walk(history: readonly Segment[], tail: Uint8Array, visit: FrameVisitor): Position {
@@ -208,6 +222,7 @@ export class JournalReader {
     for (let frame = parseFrame(bytes, at); frame !== undefined; frame = parseFrame(bytes, at)) {
       assertFollows(position, frame);
       visit(frame, slots, frame.commandsAt / commandBytes, header.hashEvery);
+      position.lastFrameAt = position.atBytes;
       position.atBytes += frame.end - at;
       position.chain = frame.chain;
       position.nextSeq += frame.commands;
@@ -220,6 +235,7 @@ export class JournalReader {
 const startOf = (segment: Segment): Position => ({
   segment,
   atBytes: segmentHeaderBytes,
+  lastFrameAt: segmentHeaderBytes,
   chain: segment.header.chain,
   nextSeq: segment.header.firstSeq,
 });

@@ -5,7 +5,7 @@ import type { EngineConfig } from '../config.ts';
 import { createEngine, type Engine, restoreEngine } from '../engine/index.ts';
 import { matchingErrors } from '../errors.ts';
 import type { EventSlots } from '../events.ts';
-import type { Files } from './files.ts';
+import { type Files, isAbsent } from './files.ts';
 import type { Frame } from './format.ts';
 import { type JournalEnd, type JournalNotice, JournalReader } from './reader.ts';
 import { listSnapshots, readSnapshot, type Snapshot, snapshotSeq } from './snapshots.ts';
@@ -56,6 +56,8 @@ function startOf(options: ReplicaOptions): Start {
     try {
       return restored(config, snapshot, readSnapshot(files, folder, snapshot, configHash));
     } catch (error) {
+      // Old ones are removed while others look; what was needed of it is found missing by the journal's reader.
+      if (isAbsent(error)) continue;
       if (!isStrongroomError(error) || error.code !== 'MATCHING_SNAPSHOT_INVALID') throw error;
       onNotice?.({ kind: 'snapshot-skipped', snapshot, problem: error.message });
     }

@@ -13,21 +13,35 @@ export interface Retention {
   readonly neededFromSeq: number;
 }
 
-/** @param epoch own; temporary files of older epochs belong to nobody */
+/** Of an epoch that was tried, and of files of an epoch: in both the number of the epoch. */
+const temporary = /^epoch-(\d{10})-of-.*\.tmp$|-(\d{10})\.(?:snapshot|journal)\.tmp$/;
+
+/**
+ * What was being written when its process ended. What is of an epoch before ours belongs to nobody who could still give it its
+ * name to any effect; so does an attempt to claim our epoch, which we have. A claim of a later one is left alone.
+ * @param epoch own
+ */
+export function removeLeftovers(files: Files, folder: string, epoch: number): readonly string[] {
+  const removed = files.list(folder).filter((name) => {
+    const [, tried, written] = temporary.exec(name) ?? [];
+    if (tried !== undefined) return Number.parseInt(tried, 10) <= epoch;
+    return written !== undefined && Number.parseInt(written, 10) < epoch;
+  });
+  for (const name of removed) files.remove(path.join(folder, name));
+  return removed;
+}
+
+/** @param epoch own */
 export function prune(
   files: Files,
   folder: string,
   options: Retention & { readonly configHash: Uint8Array; readonly epoch: number },
 ): readonly string[] {
-  const removed: string[] = [];
+  const removed: string[] = [...removeLeftovers(files, folder, options.epoch)];
   const remove = (name: string): void => {
     files.remove(path.join(folder, name));
     removed.push(name);
   };
-  for (const name of files.list(folder)) {
-    const owner = /-(\d{10})\.(?:snapshot|journal)\.tmp$/.exec(name)?.[1];
-    if (owner !== undefined && Number.parseInt(owner, 10) < options.epoch) remove(name);
-  }
   const snapshots = listSnapshots(files, folder).map((name) => ({ name, seq: snapshotSeq(name) }));
   const wanted = Math.max(options.snapshotsKept, 1) - 1;
   const kept = snapshots[Math.min(wanted, snapshots.length - 1)];

@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { errorsOf } from '#core/errors';
 import { matchingErrors } from '../errors.ts';
-import type { Files } from './files.ts';
+import { type Files, isAbsent } from './files.ts';
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,
@@ -30,7 +30,7 @@ export interface Segments {
 }
 
 /** In this order names sort as the segments of one epoch do. */
-const segmentName = (firstSeq: number, epoch: number): string =>
+export const segmentName = (firstSeq: number, epoch: number): string =>
   `${String(firstSeq).padStart(16, '0')}-${String(epoch).padStart(10, '0')}.journal`;
 
 const isLater = (a: Segment, b: Segment | undefined): boolean =>
@@ -56,9 +56,8 @@ export class SegmentFolder {
     const names: string[] = [];
     let newest: Segment | undefined;
     for (const name of this.#files.list(this.#folder).filter((file) => pattern.test(file))) {
-      // Old segments are removed while others read; what is gone was not needed.
-      if (!this.#known.has(name) && !this.#files.exists(path.join(this.#folder, name))) continue;
       const segment = this.#segment(name);
+      if (segment === undefined) continue;
       names.push(name);
       if (isLater(segment, newest)) newest = segment;
     }
@@ -74,11 +73,18 @@ export class SegmentFolder {
     return { history, leftovers: names.filter((name) => !inHistory.has(name)).sort() };
   }
 
-  #segment(name: string): Segment {
+  /** Undefined: it is gone. Old segments are removed while others read; what is gone was not needed. */
+  #segment(name: string): Segment | undefined {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const bytes = new Uint8Array(segmentHeaderBytes);
-    const count = this.#files.readInto(path.join(this.#folder, name), bytes, 0);
+    let count = 0;
+    try {
+      count = this.#files.readInto(path.join(this.#folder, name), bytes, 0);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
     const header = decodeSegmentHeader(bytes.subarray(0, count), name, this.#configHash);
     if (segmentName(header.firstSeq, header.epoch) !== name)
       throw fail('MATCHING_JOURNAL_DAMAGED', `segment ${name} says of itself it is another`, {

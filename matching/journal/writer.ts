@@ -13,13 +13,14 @@ import {
   commandsAtOf,
   frameBytesMax,
   frameCommandsMax,
+  parseFrame,
   type SegmentEnd,
   type StateHash,
+  sameBytes,
   sealFrame,
-  segmentHeaderBytes,
 } from './format.ts';
 import type { JournalEnd } from './reader.ts';
-import { createSegment } from './segments.ts';
+import { createSegment, segmentName } from './segments.ts';
 
 const fail = errorsOf(matchingErrors);
 
@@ -66,8 +67,12 @@ export class JournalWriter {
     this.#nextSeq = end.firstSeq;
   }
 
-  /** Begins a segment of the claimed epoch where the journal ends. @throws MATCHING_FENCED, MATCHING_JOURNAL_WRITE_FAILED */
+  /**
+   * Begins a segment of the claimed epoch where the journal ends.
+   * @throws MATCHING_FENCED, MATCHING_JOURNAL_DAMAGED; what the disk fails with
+   */
   static async begin(options: JournalOptions, at: JournalEnd, source: JournalSource): Promise<JournalWriter> {
+    await makeEndDurable(options, at);
     const { name, end } = created(options, at.nextSeq, at.end);
     assertUnfenced(options.files, options.folder, options.epoch);
     const file = await options.files.openToAppend(path.join(options.folder, name));
@@ -116,8 +121,8 @@ export class JournalWriter {
     const { files, folder, epoch, segmentBytes } = this.#options;
     const commandsAt = commandsAtOf(stateHash);
     const bytes = commandsAt + count * commandBytes;
-    if (this.#end.endBytes + bytes > segmentBytes && this.#end.endBytes > segmentHeaderBytes)
-      await this.#rotate();
+    // Not one without commands, which may have a state hash alone: its successor would have its name.
+    if (this.#end.endBytes + bytes > segmentBytes && this.#nextSeq > this.#end.firstSeq) await this.#rotate();
     this.#source.take(this.#frame.subarray(commandsAt, bytes), count);
     const content = { epoch, firstSeq: this.#nextSeq, commands: count, stateHash };
     const { chain } = sealFrame(this.#frame, content, this.#end.chain);
@@ -137,6 +142,36 @@ export class JournalWriter {
     const { name, end } = created(this.#options, this.#nextSeq, this.#end);
     this.#file = await this.#options.files.openToAppend(path.join(this.#options.folder, name));
     this.#end = end;
+  }
+}
+
+/**
+ * The last frame may be in the memory of the system only: its writer died before its flush, or the flush failed, after which the
+ * system takes the bytes for written. Whoever goes on from it acknowledges it, and names it in the next segment's header; if
+ * it were lost then, the journal would be damaged. So it is written once more where it is, the same bytes, and flushed.
+ * Frames before it were flushed before it was written.
+ */
+async function makeEndDurable(
+  { files, folder }: JournalOptions,
+  { end, lastFrameAt }: JournalEnd,
+): Promise<void> {
+  if (end === undefined || lastFrameAt >= end.endBytes) return;
+  const name = segmentName(end.firstSeq, end.epoch);
+  const file = path.join(folder, name);
+  const bytes = new Uint8Array(end.endBytes - lastFrameAt);
+  files.readInto(file, bytes, lastFrameAt);
+  const frame = parseFrame(bytes, 0);
+  if (frame?.end !== bytes.length || !sameBytes(frame.chain, end.chain))
+    throw fail('MATCHING_JOURNAL_DAMAGED', `segment ${name}: its last frame is not what was just read`, {
+      segment: name,
+      atBytes: lastFrameAt,
+    });
+  const handle = await files.openToAppend(file);
+  try {
+    await handle.write(bytes, lastFrameAt);
+    await handle.datasync();
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,11 +1,13 @@
 /** From an engine's thread that follows the journal to a sequencer that serves. */
 import { randomUUID } from 'node:crypto';
+import { messageOf } from '#core/errors';
 import {
   claimEpoch,
   configHashOf,
   type Files,
   JournalWriter,
   nodeFiles,
+  removeLeftovers,
   writeFailure,
 } from '../journal/index.ts';
 import { parseSequencerLimits, type SequencerLimits } from './limits.ts';
@@ -43,7 +45,9 @@ export async function serveWith(
     const begun = performance.now();
     const epoch = claimEpoch(files, folder, randomUUID());
     const fencedMs = performance.now() - begun;
-    const recovered = await thread.finish(epoch);
+    const recovering = thread.finish(epoch);
+    tidy(files, options, epoch);
+    const recovered = await recovering;
     const recoveredMs = performance.now() - begun;
     const configHash = configHashOf(config);
     const { hashEvery, segmentBytes } = limits;
@@ -66,6 +70,16 @@ export async function serveWith(
   } catch (error) {
     await thread.terminate();
     throw writeFailure(error);
+  }
+}
+
+/** While the thread reads, which looks at none of these. A disk that may be full gets its room back before it is written to. */
+function tidy(files: Files, { folder, onNotice }: SequencerOptions, epoch: number): void {
+  try {
+    const names = removeLeftovers(files, folder, epoch);
+    if (names.length > 0) onNotice?.({ kind: 'files-removed', names });
+  } catch (error) {
+    onNotice?.({ kind: 'files-left', problem: messageOf(error) });
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type JournalWriter,
   type Recovered,
   type StateHash,
+  writeFailure,
 } from '../journal/index.ts';
 import type { Side } from '../vocabulary.ts';
 import type { EngineQuery, EngineState } from './engine-thread.ts';
@@ -62,7 +63,7 @@ export class RunningSequencer implements Sequencer {
   readonly #snapshots: SnapshotKeeper;
   #journal: JournalWriter | undefined;
   #stopped: Error | undefined;
-  #closing = false;
+  #closing: Promise<void> | undefined;
   #lastSeq: number;
   #lastTimeMs: number;
   #commandTail = 0;
@@ -162,7 +163,7 @@ export class RunningSequencer implements Sequencer {
   }
 
   #assertTakes(count: number): void {
-    if (this.#stopped !== undefined || this.#closing)
+    if (this.#stopped !== undefined || this.#closing !== undefined)
       throw fail('MATCHING_STOPPED', 'the sequencer takes no more commands', {}, this.#stopped);
     // What is not published may still lie in its slot for the journal or the engine.
     const waiting = this.#lastSeq - this.publishedSeq;
@@ -283,8 +284,9 @@ export class RunningSequencer implements Sequencer {
     try {
       assertUnfenced(files, options.folder, epoch);
     } catch (error) {
-      if (error instanceof Error) this.#stop(error);
-      throw error;
+      const failure = writeFailure(error);
+      this.#stop(failure);
+      throw failure;
     }
   }
 
@@ -302,8 +304,10 @@ export class RunningSequencer implements Sequencer {
   }
 
   async close(): Promise<void> {
-    if (this.#closing) return;
-    this.#closing = true;
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+  async #close(): Promise<void> {
     if (this.#stopped !== undefined) return;
     await this.published(this.#lastSeq);
     const { seq, hash } = await this.state();
@@ -311,6 +315,8 @@ export class RunningSequencer implements Sequencer {
     this.#stateHash = { seq, hash };
     await this.#journal?.close();
     this.#stopped ??= fail('MATCHING_STOPPED', 'the sequencer was closed');
+    // Whoever waits for a command that was never taken is told so.
+    this.#publisher.end(this.#stopped);
     await this.#thread.terminate();
   }
 }

@@ -1,4 +1,5 @@
 /** Names the snapshots the engine's thread has written once the journal has their commands, and removes what they replace. */
+import path from 'node:path';
 import { messageOf } from '#core/errors';
 import { type Files, nameSnapshot, prune, type Retention } from '../journal/index.ts';
 import type { SequencerNotice } from './types.ts';
@@ -14,6 +15,16 @@ interface KeeperOptions extends Omit<Retention, 'neededFromSeq'> {
   readonly configHash: Uint8Array;
   readonly epoch: number;
   readonly tell: (notice: SequencerNotice) => void;
+}
+
+/** One that cannot be named would only fill the disk, each time. */
+function name(files: Files, folder: string, written: Written): void {
+  try {
+    nameSnapshot(files, folder, written);
+  } catch (error) {
+    files.remove(path.join(folder, written.temporary));
+    throw error;
+  }
 }
 
 export class SnapshotKeeper {
@@ -39,7 +50,7 @@ export class SnapshotKeeper {
       this.#written.shift();
       const { files, folder, tell } = this.#options;
       try {
-        nameSnapshot(files, folder, next);
+        name(files, folder, next);
         tell({ kind: 'snapshot-named', seq: next.seq });
         const names = prune(files, folder, { ...this.#options, neededFromSeq: this.neededFromSeq });
         if (names.length > 0) tell({ kind: 'files-removed', names });

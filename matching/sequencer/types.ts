@@ -24,6 +24,8 @@ export type SequencerNotice =
   /** Trading goes on, for the journal has everything; recovery takes longer. */
   | { readonly kind: 'snapshot-failed'; readonly seq: number; readonly problem: string }
   | { readonly kind: 'files-removed'; readonly names: readonly string[] }
+  /** What a process that ended had not finished could not be removed; it only takes room. */
+  | { readonly kind: 'files-left'; readonly problem: string }
   /** It was taken off the list; what it missed it can get from `replayEvents`. */
   | { readonly kind: 'listener-failed'; readonly problem: string; readonly seq: number };
 

@@ -26,8 +26,9 @@ const lookMs = 5;
 export async function drillTakeOver(
   standby: Standby,
 ): Promise<{ readonly sequencer: Sequencer; readonly report: DrillReport }> {
-  while (standby.followed === undefined) await delay(lookMs);
-  const { seq: followedSeq } = standby.followed;
+  // One that has ended will never have looked; taking over says with what.
+  while (standby.followed === undefined && standby.isFollowing) await delay(lookMs);
+  const { seq: followedSeq = 0 } = standby.followed ?? {};
   const { sequencer, times } = await standby.takeOver();
   const { epoch, recovered } = sequencer;
   const seq = recovered.nextSeq - 1;

@@ -14,6 +14,8 @@ const fail = errorsOf(matchingErrors);
 export interface Standby {
   /** What its engine has applied and compared. Undefined until the first look. */
   readonly followed: Followed | undefined;
+  /** Whether it can still be told to take over. */
+  readonly isFollowing: boolean;
   /**
    * Fences the primary, whether it runs or not, and serves. Once.
    * @throws MATCHING_EPOCH_TAKEN (another one was first), and what recovery finds wrong; the standby is ended then
@@ -47,6 +49,9 @@ export function startStandby(options: SequencerOptions): Standby {
   return {
     get followed() {
       return followed;
+    },
+    get isFollowing() {
+      return state === 'following';
     },
     takeOver: async () => {
       if (state !== 'following')

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type CommandBody, commandBytes, commandSlots, writeCommand } from '../../../matching/commands.ts';
 import { createEngine } from '../../../matching/engine/index.ts';
@@ -419,6 +420,17 @@ describe('durable commands', () => {
   });
 });
 
+test('an open removes what a process before has left half done, and says so', async () => {
+  const folder = throwawayFolder();
+  await (await start({ folder })).close();
+  const leftovers = ['5-0000000001.snapshot.tmp', 'epoch-0000000001-of-x.tmp', 'epoch-0000000002-of-y.tmp'];
+  for (const name of leftovers) nodeFiles.writeFlushed(path.join(folder, name), []);
+  const notices: SequencerNotice[] = [];
+  await start({ folder, onNotice: (notice) => notices.push(notice) });
+  expect(notices).toEqual([{ kind: 'files-removed', names: expect.arrayContaining(leftovers) as unknown }]);
+  expect(nodeFiles.list(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
 describe('the end', () => {
   test('of a disk: nothing is acknowledged, and what was is recovered', async () => {
     const folder = throwawayFolder();
@@ -473,6 +485,48 @@ describe('the end', () => {
     await expect(sequencer.submit(commands[300] as CommandBody)).rejects.toMatchObject({
       code: 'MATCHING_STOPPED',
     });
+    await expect(sequencer.published(301)).rejects.toMatchObject({ code: 'MATCHING_STOPPED' });
+  });
+
+  test('closing twice is one end: both have it when everything is written', async () => {
+    const folder = throwawayFolder();
+    const disk = new HeldDisk();
+    const sequencer = await start({ folder, files: disk.files });
+    const answer = sequencer.submit(commands[0] as CommandBody);
+    await until(() => disk.holds === 1);
+    const ends: string[] = [];
+    const closing = ['first', 'second'].map(async (who) => {
+      await sequencer.close();
+      ends.push(who);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(ends).toEqual([]);
+    disk.letGo();
+    await Promise.all(closing);
+    expect(await answer).toHaveLength(1);
+    expect(ends).toEqual(['first', 'second']);
+  });
+
+  test('of a disk while many commands wait: each of them is told, written or not', async () => {
+    const disk = new HeldDisk();
+    const sequencer = await start({ files: disk.files, limits: { queueCommands: 16 } });
+    const answers = [sequencer.submit(commands[0] as CommandBody)];
+    await until(() => disk.holds === 1);
+    answers.push(...commands.slice(1, 20).map(async (body) => await sequencer.submit(body)));
+    const told = Promise.allSettled(answers);
+    const after = expect(sequencer.published(10)).rejects.toMatchObject({
+      code: 'MATCHING_JOURNAL_WRITE_FAILED',
+    });
+    disk.release(new Error('EIO'));
+    const codes = (await told).map((each) =>
+      each.status === 'rejected' ? (each.reason as { code: string }).code : each.status,
+    );
+    await after;
+    // What was taken may be in the journal; what the queue had no room for is not.
+    expect(codes).toEqual([
+      ...Array.from({ length: 16 }, () => 'MATCHING_JOURNAL_WRITE_FAILED'),
+      ...Array.from({ length: 4 }, () => 'MATCHING_BUSY'),
+    ]);
   });
 
   test.each([

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { CommandBody } from '../../../matching/commands.ts';
 import { claimEpoch, nodeFiles } from '../../../matching/journal/index.ts';
@@ -73,6 +74,16 @@ describe('a standby', () => {
     expect(stopped).toMatchObject([{ code: 'MATCHING_REPLAY_DIVERGED', details: { seq: 16 } }]);
     await expect(standby.takeOver()).rejects.toMatchObject({ code: 'MATCHING_STOPPED' });
     await fed.writer?.close();
+  });
+
+  test('that has ended before it could look does not let a drill wait for ever', async () => {
+    const folder = throwawayFolder();
+    nodeFiles.writeFlushed(path.join(folder, '0000000000000001-0000000001.journal'), [new Uint8Array(256)]);
+    const stopped: Error[] = [];
+    const standby = standbyOf(folder, { onStopped: (error) => stopped.push(error) });
+    await expect(drillTakeOver(standby)).rejects.toMatchObject({ code: 'MATCHING_STOPPED' });
+    expect(stopped).toMatchObject([{ code: 'MATCHING_JOURNAL_DAMAGED' }]);
+    expect(standby.isFollowing).toBe(false);
   });
 
   test('of two one takes over from the other, and a third follows both', async () => {
