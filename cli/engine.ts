@@ -23,7 +23,7 @@ export function registerEngine(program: Command): void {
   engine
     .command('run <commands>')
     .description(
-      'feed a CSV file of commands to a fresh engine; writes each event as CSV, prints the final hash',
+      'feed a CSV file of commands (- for standard input) to a fresh engine; writes each event as CSV, prints the final hash',
     )
     .requiredOption('--events <file>', 'new file for the events; appears when it is complete')
     .option(

@@ -35,6 +35,12 @@ function openPartial(file: string, partial: string, mode: number): number {
   }
 }
 
+/** Of the file system; what the parts throw says by itself what it is. */
+function asWriteFailure(error: unknown, file: string): unknown {
+  if (!(error instanceof Error && 'syscall' in error)) return error;
+  return fail('CLI_FILE_INVALID', `${file} cannot be written: ${error.message}`, { file }, error);
+}
+
 /**
  * Written beside it first (`<file>.part`), which also keeps two commands apart that write the same file.
  * @throws CLI_FILE_INVALID, and what `parts` throws; then nothing is left
@@ -48,11 +54,11 @@ export async function writeNewFile(
   const partial = `${file}.part`;
   const descriptor = openPartial(file, partial, mode);
   try {
-    await pipeline(Readable.from(parts), createWriteStream(partial, { fd: descriptor }));
+    await pipeline(Readable.from(parts), createWriteStream(partial, { fd: descriptor, flush: true }));
     assertNewFile(file);
     await rename(partial, file);
   } catch (error) {
     await rm(partial, { force: true });
-    throw error;
+    throw asWriteFailure(error, file);
   }
 }

@@ -46,15 +46,25 @@ function textOf({ commands, events, byKind, refusals, openOrders, hash }: Engine
   ]);
 }
 
+/** As commands file: what another program sends. */
+const standardInput = '-';
+
 /**
  * The events file is there when all of it is: a wrong line leaves nothing.
- * @throws CLI_FILE_INVALID, MATCHING_CONFIG_INVALID, MATCHING_CSV_INVALID
+ * @throws CLI_FILE_INVALID, CLI_OPTION_INVALID, MATCHING_CONFIG_INVALID, MATCHING_CSV_INVALID
  */
 export async function showEngineRun(files: RunFiles, output: Output): Promise<void> {
+  if (files.events === standardInput)
+    throw fail(
+      'CLI_OPTION_INVALID',
+      'events go to a file, which appears when it is complete: give --events FILE',
+    );
   const config = readConfigFile(files.config);
+  const input: AsyncIterable<Uint8Array> =
+    files.commands === standardInput ? process.stdin : readChunks(files.commands);
   let run: EngineRun | undefined;
   async function* parts(): AsyncGenerator<string, void> {
-    run = yield* runCommands(readChunks(files.commands), config);
+    run = yield* runCommands(input, config);
   }
   await writeNewFile(files.events, fileModes.ownerOnly, parts());
   if (run !== undefined) output.show({ file: files.events, ...run }, `wrote ${files.events}\n${textOf(run)}`);

@@ -37,11 +37,13 @@ function assertOneExtra(row: Row, body: CommandBody): void {
     refuse(row.line, 'budget', 'an order has displayLots or a budget, not both');
 }
 
-const referenceOf = (row: Row) => ({
-  account: row.required('account'),
-  ...row.field('orderId'),
-  ...row.field('clientOrderId'),
-});
+/** A column with a wrong name would else be a file of refusals. */
+function referenceOf(row: Row) {
+  const named = { ...row.field('orderId'), ...row.field('clientOrderId') };
+  if (named.orderId === undefined && named.clientOrderId === undefined)
+    refuse(row.line, 'orderId', `empty, and clientOrderId too; an order is named by one of them`);
+  return { account: row.required('account'), ...named };
+}
 
 export class CommandReader {
   #seq = 0;

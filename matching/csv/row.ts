@@ -14,6 +14,8 @@ import {
 const fail = errorsOf(matchingErrors);
 /** A message shows so much of a cell. */
 const shownMax = 40;
+/** As it stands in quotes; what a terminal would obey or not show is escaped. */
+const shown = (text: string): string => JSON.stringify(text.slice(0, shownMax));
 
 /** @throws MATCHING_CSV_INVALID, always */
 export function refuse(line: number, column: string | undefined, problem: string, cause?: unknown): never {
@@ -40,7 +42,8 @@ const bigIntegers =
 const integers =
   (min: number, max: number): Reader<number> =>
   (text, _config, refuseCell) => {
-    const value = integerText.test(text) ? Number.parseInt(text, 10) : Number.NaN;
+    // Plus 0, or "-0" would be another number in the bits of a command.
+    const value = integerText.test(text) ? Number.parseInt(text, 10) + 0 : Number.NaN;
     return value >= min && value <= max ? value : refuseCell(`a whole number from ${min} to ${max}`);
   };
 const wordsOf =
@@ -96,16 +99,23 @@ export const commandColumns = Object.keys(readers) as readonly Column[];
 export type Header = ReadonlyMap<Column, number>;
 
 /** @throws MATCHING_CSV_INVALID */
-export function headerOf(cells: readonly string[]): Header {
+function columnOf(cell: string, line: number): Column {
+  const column = commandColumns.find((each) => each === cell);
+  if (column !== undefined) return column;
+  if (cell === '') refuse(line, undefined, 'a column without a name; a comma too many?');
+  if (/[;\t|]/.test(cell)) refuse(line, undefined, `${shown(cell)} is one cell: cells end with a comma`);
+  return refuse(line, shown(cell).slice(1, -1), `no such column; there are ${commandColumns.join(', ')}`);
+}
+
+/** @throws MATCHING_CSV_INVALID */
+export function headerOf(cells: readonly string[], line: number): Header {
   const header = new Map<Column, number>();
   for (const [at, cell] of cells.entries()) {
-    const column = commandColumns.find((each) => each === cell);
-    if (column === undefined)
-      refuse(1, cell.slice(0, shownMax), `no such column; there are ${commandColumns.join(', ')}`);
-    if (header.has(column)) refuse(1, column, 'stands twice in the header');
+    const column = columnOf(cell, line);
+    if (header.has(column)) refuse(line, column, 'stands twice in the header');
     header.set(column, at);
   }
-  if (!header.has('kind')) refuse(1, 'kind', 'missing; the first line names the columns');
+  if (!header.has('kind')) refuse(line, 'kind', 'missing; the first line names the columns');
   return header;
 }
 
@@ -130,15 +140,14 @@ export class Row {
     if (text === '') return undefined;
     const reader = readers[column] as Reader<Value<C>>;
     return reader(text, this.#config, (expected) =>
-      refuse(this.line, column, `"${text.slice(0, shownMax)}" is not ${expected}`),
+      refuse(this.line, column, `${shown(text)} is not ${expected}`),
     );
   }
 
   /** @throws MATCHING_CSV_INVALID */
   required<C extends Column>(column: C): Value<C> {
-    return (
-      this.read(column) ?? refuse(this.line, column, `empty; the ${this.#text('kind')} command needs it`)
-    );
+    const who = column === 'kind' ? 'each line' : `the ${this.#text('kind')} command`;
+    return this.read(column) ?? refuse(this.line, column, `empty; ${who} needs it`);
   }
 
   /** As a field of a command, if there is one. @throws MATCHING_CSV_INVALID */

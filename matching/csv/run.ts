@@ -27,17 +27,43 @@ export interface EngineRun {
   readonly hash: string;
 }
 
-interface Parsed {
-  readonly record: readonly string[];
-  readonly info: { readonly lines: number };
+/** Cells, and the line that they end in. */
+type Cells = readonly string[] & { readonly line: number };
+
+/** The first and the last of what the parser has read; who reads from it is behind. */
+interface Parsing {
+  first: Cells | undefined;
+  last: Cells | undefined;
+}
+
+/** What is no CSV. @throws MATCHING_CSV_INVALID, always */
+function refuseText(error: CsvError, { first, last }: Parsing): never {
+  const next = (last?.line ?? 0) + 1;
+  const isLong = error.code === 'CSV_MAX_RECORD_SIZE';
+  // A quote that is not closed takes the lines below with it; the one it began in is the one to correct.
+  if (isLong || error.code === 'CSV_QUOTE_NOT_CLOSED') {
+    const long = `more than ${lineCharactersMax} characters, or a quote that is not closed`;
+    refuse(next, undefined, isLong ? long : 'a quote that is not closed', error);
+  }
+  const { lines, column } = error;
+  const name = typeof column === 'number' ? first?.[column] : undefined;
+  refuse(typeof lines === 'number' ? lines : next, name, error.message, error);
 }
 
 /** @throws MATCHING_CSV_INVALID, and what the input throws */
 async function* rowsOf(input: AsyncIterable<Uint8Array>, config: EngineConfig): AsyncGenerator<Row> {
+  const parsing: Parsing = { first: undefined, last: undefined };
   const parser = parse({
     bom: true,
-    info: true,
+    on_record: (cells, { lines }) => {
+      const last = Object.assign(cells, { line: lines });
+      parsing.last = last;
+      parsing.first ??= last;
+      return last;
+    },
     max_record_size: lineCharactersMax,
+    // Files that were put together have several kinds; the parser by itself takes the first for all.
+    record_delimiter: ['\r\n', '\n', '\r'],
     relax_column_count: true,
     skip_empty_lines: true,
     trim: true,
@@ -47,19 +73,19 @@ async function* rowsOf(input: AsyncIterable<Uint8Array>, config: EngineConfig): 
   let header: Header | undefined;
   let width = 0;
   try {
-    for await (const { record, info } of parser as AsyncIterable<Parsed>) {
+    for await (const cells of parser as AsyncIterable<Cells>) {
+      const { line } = cells;
       if (header === undefined) {
-        header = headerOf(record);
-        width = record.length;
+        header = headerOf(cells, line);
+        width = cells.length;
         continue;
       }
-      if (record.length !== width)
-        refuse(info.lines, undefined, `${record.length} cells where the header has ${width} columns`);
-      yield new Row(header, config, record, info.lines);
+      if (cells.length !== width)
+        refuse(line, undefined, `${cells.length} cells where the header has ${width} columns`);
+      yield new Row(header, config, cells, line);
     }
   } catch (error) {
-    if (error instanceof CsvError)
-      refuse(typeof error['lines'] === 'number' ? error['lines'] : 0, undefined, error.message, error);
+    if (error instanceof CsvError) refuseText(error, parsing);
     throw error;
   }
   if (header === undefined) refuse(1, undefined, 'the file is empty; its first line names the columns');
@@ -78,13 +104,39 @@ class Tally {
   }
 }
 
-/** What the engine has written since it was last asked. */
-function drained(engine: Engine): EngineEvent[] {
-  const found: EngineEvent[] = [];
+/** Text of the events in parts. A command may have as many as there are orders, so none is kept that a part is full of. */
+class EventText {
+  readonly #config: EngineConfig;
+  #waiting: EngineEvent[] = [];
+  #parts: string[] = [];
+
+  constructor(config: EngineConfig) {
+    this.#config = config;
+  }
+
+  add(event: EngineEvent): void {
+    if (this.#waiting.push(event) === eventsPerPart) this.endPart();
+  }
+
+  endPart(): void {
+    if (this.#waiting.length === 0) return;
+    this.#parts.push(eventLines(this.#waiting, this.#config));
+    this.#waiting = [];
+  }
+
+  /** Those that are full. */
+  take(): readonly string[] {
+    if (this.#parts.length === 0) return this.#parts;
+    const parts = this.#parts;
+    this.#parts = [];
+    return parts;
+  }
+}
+
+function drain(engine: Engine, see: (event: EngineEvent) => void): void {
   engine.drainEvents((slots, count) => {
-    for (let at = 0; at < count; at++) found.push(readEvent(slots, at));
+    for (let at = 0; at < count; at++) see(readEvent(slots, at));
   });
-  return found;
 }
 
 /**
@@ -100,21 +152,20 @@ export async function* runCommands(
   const slot = commandSlots(new ArrayBuffer(commandBytes));
   const reader = new CommandReader();
   const tally = new Tally();
-  let waiting: EngineEvent[] = [];
+  const text = new EventText(config);
   yield eventHeader;
   for await (const row of rowsOf(input, config)) {
     writeCommand(slot, 0, reader.read(row));
     engine.submit(slot, 0);
     tally.commands++;
-    for (const event of drained(engine)) {
+    drain(engine, (event) => {
       tally.add(event);
-      waiting.push(event);
-    }
-    if (waiting.length < eventsPerPart) continue;
-    yield eventLines(waiting, config);
-    waiting = [];
+      text.add(event);
+    });
+    yield* text.take();
   }
-  if (waiting.length > 0) yield eventLines(waiting, config);
+  text.endPart();
+  yield* text.take();
   const { commands, events, byKind, refusals } = tally;
   return { commands, events, byKind, refusals, openOrders: engine.openOrders, hash: engine.stateHash() };
 }

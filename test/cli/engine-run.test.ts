@@ -1,8 +1,10 @@
 /** `strongroom engine run`: the example of its document, as a process; wrong files leave nothing. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parseEngineConfig } from '#matching/contract';
 import { plainConfig } from '#matching/csv';
@@ -37,7 +39,13 @@ async function run(
   return text;
 }
 
-function process(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+const process = (...args: string[]): Promise<Ended> => processReading('', ...args);
+function processReading(input: string, ...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(
       globalThis.process.execPath,
@@ -46,6 +54,7 @@ function process(...args: string[]): Promise<{ code: number | null; out: string;
         resolve({ code: child.exitCode, out, err });
       },
     );
+    child.stdin?.end(input);
   });
 }
 
@@ -91,6 +100,54 @@ describe('as a process', () => {
   }, 60_000);
 });
 
+describe('from another program', () => {
+  test('- reads standard input', async () => {
+    const to = newFile();
+    const { code, err, out } = await processReading(commands, '-', '--events', to);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toContain(hash);
+    expect(readFileSync(to, 'utf8')).toBe(events);
+  }, 60_000);
+
+  test('one that is ended leaves no file under the name, and says what to do about the part of it', async () => {
+    const to = newFile();
+    const child = spawn(
+      globalThis.process.execPath,
+      ['--import', 'tsx', 'cli/main.ts', 'engine', 'run', '-', '--events', to],
+      { stdio: ['pipe', 'ignore', 'inherit'] },
+    );
+    child.stdin.write(commands);
+    while (!existsSync(`${to}.part`)) await delay(20);
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+    expect(existsSync(to)).toBe(false);
+    await expect(run({ commands: written(commands), events: to })).rejects.toMatchObject({
+      code: 'CLI_FILE_INVALID',
+      message: expect.stringContaining(`${to}.part exists`) as string,
+    });
+    rmSync(`${to}.part`);
+    await run({ commands: written(commands), events: to });
+    expect(readFileSync(to, 'utf8')).toBe(events);
+  }, 60_000);
+});
+
+test('a disk that is full: the file is named, nothing is left', async () => {
+  const to = newFile();
+  const orders = `place,2,,,BASE-QUOTE,buy,limit,950,1${','.repeat(7)}\n`.repeat(20_000);
+  const from = written(commands.replace('place', `${orders}place`));
+  // No file of more than 1 MiB.
+  const limited = 'ulimit -f 1024; exec "$0" --import tsx cli/main.ts engine run "$@"';
+  const { code, err } = await new Promise<Ended>((resolve) => {
+    const args = ['-c', limited, globalThis.process.execPath, from, '--events', to];
+    const child = execFile('bash', args, (_error, out, text) => {
+      resolve({ code: child.exitCode, out, err: text });
+    });
+  });
+  expect(err).toMatch(`CLI_FILE_INVALID: ${to} cannot be written: EFBIG`);
+  expect(code).toBe(1);
+  expect([existsSync(to), existsSync(`${to}.part`)]).toEqual([false, false]);
+}, 60_000);
+
 describe('files', () => {
   test('a configuration decides names, fees and limits', async () => {
     const market = { ...plainConfig.markets[0], id: 'ETH-USD', fees: [{ makerPpm: 0, takerPpm: 100_000 }] };
@@ -107,6 +164,9 @@ describe('files', () => {
     [{ config: written('{') }, 'CLI_FILE_INVALID', 'cannot be read as JSON'],
     [{ config: written('{}') }, 'MATCHING_CONFIG_INVALID', 'assets'],
     [{ events: '/nowhere/events.csv' }, 'CLI_FILE_INVALID', 'cannot be written'],
+    [{ events: os.tmpdir() }, 'CLI_FILE_INVALID', `${os.tmpdir()} exists`],
+    [{ commands: os.tmpdir() }, 'CLI_FILE_INVALID', `${os.tmpdir()} cannot be read`],
+    [{ events: '-' }, 'CLI_OPTION_INVALID', 'events go to a file'],
   ])('%#: what cannot be used', async (given, code, message) => {
     const to = newFile();
     await expect(run({ commands: written(commands), events: to, ...given })).rejects.toMatchObject({

@@ -271,6 +271,39 @@ describe('parts', () => {
     for (const chunkBytes of [1, 2, 7]) expect(await runText(text, chunkBytes)).toEqual(whole);
   });
 
+  test('lines may end in each of the ways, also in one file, and the lines are counted', async () => {
+    const wanted = await runText('kind,account\nopen-account,1\nopen-account,2\nopen-account,3\n');
+    for (const text of [
+      'kind,account\r\nopen-account,1\nopen-account,2\ropen-account,3',
+      'kind,account\nopen-account,1\r\n\r\n"open-account","2"\r\n \t \nopen-account, 3 \n\n',
+    ])
+      for (const chunkBytes of [1, 100]) expect(await runText(text, chunkBytes)).toEqual(wanted);
+    const wrong = 'kind,account\r\n\r\nopen-account,1\nopen-account,2\ropen-account,x';
+    await expect(runText(wrong, 1)).rejects.toThrow('line 5, column account: "x"');
+  });
+
+  test('numbers may have leading zeros, and minus 0 is 0', async () => {
+    const cells = { kind: 'place', account: 1, market, side: 'buy', type: 'limit', price: 100, lots: 5 };
+    const plain = await runText(csvOf([...start, { ...cells, displayLots: 0, clientOrderId: 7 }]));
+    const zeros = { displayLots: '-0', clientOrderId: '0007', price: '0100', lots: '05' };
+    expect(await runText(csvOf([...start, { ...cells, ...zeros }]))).toEqual(plain);
+    expect(plain.events).toContain(',rested,');
+  });
+
+  test('of one command with many events are as small as those of many commands', async () => {
+    const many = { ...config, ordersMax: 4_000, limits: { openOrders: 4_000, ordersPerSecond: 0 } };
+    const orders = Array.from({ length: 3_000 }, () => limit(1, 'buy', 1, 1));
+    const input = bytesOf(csvOf([...start, ...orders, { kind: 'cancel-all', account: 1 }]));
+    let lines = 0;
+    for await (const part of runCommands(input, many)) {
+      const count = part.split('\n').length - 1;
+      expect(count).toBeLessThanOrEqual(512);
+      lines += count;
+    }
+    // The header, the start, two for each order, one for each cancelled, and how many these were.
+    expect(lines).toBe(1 + start.length + 3_000 * 3 + 1);
+  });
+
   test('come while the input goes on without an end, which is read no further than needed', async () => {
     let sent = 0;
     async function* endless(): AsyncGenerator<Uint8Array, void> {
@@ -342,9 +375,35 @@ describe('refuses', () => {
       `${good}\ncredit,1,,,,,,,,,,,base,9223372036854775808`,
       'line 2, column units: "9223372036854775808" is not',
     ],
-    [`${good}\n${line('open-account,"1')}`, /^line \d+: Quote Not Closed/],
-    [`${good}\nopen-account,"1"x${','.repeat(12)}`, /^line 2: .*[Qq]uote/],
-    [`${good}\n${'9'.repeat(5_000)}`, /^line 2: Max Record Size/],
+    [`${good}\n${line('open-account,"1')}`, /^line 2: a quote that is not closed/],
+    [
+      `${good}\n${line('open-account,1')}\n${line('open-account,"2')}\n${`${line('open-account,3')}\n`.repeat(300)}`,
+      /^line 3: more than 4096 characters, or a quote that is not closed/,
+    ],
+    [`${good}\nopen-account,"1"x${','.repeat(12)}`, /^line 2, column account: .*[Qq]uote/],
+    [`${good}\n${'9'.repeat(5_000)}`, /^line 2: more than 4096 characters/],
+    ['kind,account,\nopen-account,1,', 'line 1: a column without a name'],
+    ['kind;account\nopen-account;1', 'line 1: "kind;account" is one cell: cells end with a comma'],
+    ['kind\taccount\nopen-account\t1', 'line 1: "kind\\taccount" is one cell'],
+    ['\n\nkind,prize\n', 'line 3, column prize: no such column'],
+    ['kind,account\n,\n', 'line 2, column kind: empty; each line needs it'],
+    ['kind\nopen-account', 'line 2, column account: empty; the open-account command needs it'],
+    // What a terminal would obey.
+    ['kind,account\nopen-account,"\u001b[31m\n"', 'line 3, column account: "\\u001b[31m\\n" is not'],
+    ['kind,account,lots\namend,1,3', 'line 2, column orderId: empty, and clientOrderId too'],
+    ['kind,account,order\ncancel,1,3', 'line 1, column order: no such column'],
+    ['kind,account\ncancel,1', 'line 2, column orderId: empty, and clientOrderId too'],
+    [
+      'kind,account,timeMs\nopen-account,1,1700000000000000000',
+      'line 2, column timeMs: "1700000000000000000"',
+    ],
+    ...['1e3', '+5', '5.0', '0x10', '1_000', '"1,000"', '5 5', 'NaN', '-', '٣'].map(
+      (units): [string, RegExp] => [
+        `kind,account,asset,units\ncredit,1,base,${units}`,
+        /^line 2, column units: ".*" is not a whole number from -9223372036854775808/,
+      ],
+    ),
+    ['kind,account,asset,units\ncredit,1,base,1,000', 'line 2: 5 cells where the header has 4 columns'],
   ])('%#: %s', async (text, message) => {
     await expect(runText(text)).rejects.toMatchObject({
       code: 'MATCHING_CSV_INVALID',
