@@ -9,7 +9,7 @@ import { openPool, type Pool } from '#infra/db';
 import { createLedger, ensurePartitions, type Ledger } from '#ledger';
 import { chainHot, suspense, type TransferCommand } from '#ledger/contract';
 import { migrate } from '../infra/migrations.ts';
-import { asset, type Database, moveOf, openDatabase, pathsOf } from './ledger/database.ts';
+import { asset, moveOf, openDatabase, pathsOf } from './ledger/database.ts';
 import { readFigures } from './ledger-soak-figures.ts';
 import { benchArguments, machineConditions, quantile } from './report.ts';
 
@@ -27,7 +27,7 @@ async function withLedger(
   prepare: string,
   work: (pool: Pool, ledger: Ledger, paths: ReturnType<typeof pathsOf>) => Promise<void>,
 ): Promise<void> {
-  const database: Database = await openDatabase();
+  const database = await openDatabase();
   const pool = openPool({ connectionString: database.url, applicationName: 'bench-storage' });
   try {
     await migrate(pool);

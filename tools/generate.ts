@@ -21,9 +21,9 @@ import { clientErrors } from '../api/client/errors.ts';
 import { apiErrors } from '../api/contract.ts';
 import { asyncApi } from '../api/stream/asyncapi.ts';
 import { streamErrors } from '../api/stream/errors.ts';
-import { openDatabase } from '../bench/ledger/database.ts';
 import { cliErrors } from '../cli/contract.ts';
 import { infraErrors } from '../infra/contract.ts';
+import { openThrowawayDatabase } from '../infra/dev/throwaway-database.ts';
 import { migrate } from '../infra/migrations.ts';
 import { rolledBackPage } from './journal-page/page.ts';
 
@@ -90,7 +90,7 @@ async function openApi(): Promise<string> {
 }
 
 async function journalPage(): Promise<string> {
-  const database = await openDatabase();
+  const database = await openThrowawayDatabase();
   const pool = openPool({ connectionString: database.url, applicationName: 'generate' });
   try {
     await migrate(pool);

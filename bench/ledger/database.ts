@@ -1,8 +1,5 @@
 /** A database for one bench run, with two sets of books in it: the ledger's, and the usual way's. */
 import { randomBytes, randomInt } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import path from 'node:path';
-import pg from 'pg';
 import { derivedId, newId } from '#core/ids';
 import { amount, assetId } from '#core/money';
 import type { Clock, Random } from '#core/ports';
@@ -15,10 +12,7 @@ import {
   suspense,
   type TransferCommand,
 } from '#ledger/contract';
-import { startCluster } from '../../infra/dev/cluster.ts';
-import { findFreePorts } from '../../infra/dev/ports.ts';
-import { createSupervisor } from '../../infra/dev/processes.ts';
-import { openState } from '../../infra/dev/state.ts';
+import { type Database, openThrowawayDatabase } from '../../infra/dev/throwaway-database.ts';
 
 export const asset = assetId('ledger:bench');
 const accountsPerCall = 5_000;
@@ -33,55 +27,12 @@ export interface Samples {
   readonly elapsedMs: number;
   readonly latenciesMs: readonly number[];
 }
-export interface Database {
-  readonly url: string;
-  readonly close: () => Promise<void>;
-}
 
 const clock: Clock = { nowMs: () => Date.now() };
 const random: Random = { bytes: (length) => randomBytes(length) };
 export const freshId = () => newId('tr', clock, random);
 
-/** A database of its own, dropped afterwards: the journal is append-only, and a bench has no place in a real one. */
-async function createDatabase(serverUrl: string, url: URL): Promise<Database> {
-  const name = `strongroom_bench_${process.pid}`;
-  const run = async (statement: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: serverUrl });
-    await client.connect();
-    try {
-      await client.query(statement);
-    } finally {
-      await client.end();
-    }
-  };
-  await run(`CREATE DATABASE ${name} OWNER ${url.username}`);
-  url.pathname = `/${name}`;
-  return { url: url.href, close: async () => await run(`DROP DATABASE ${name} WITH (FORCE)`) };
-}
-
-/** DATABASE_URL's server, else one of our own for this run. */
-export async function openDatabase(): Promise<Database> {
-  const outside = process.env['DATABASE_URL'];
-  if (outside !== undefined && outside !== '') return await createDatabase(outside, new URL(outside));
-  const supervisor = createSupervisor();
-  const state = openState(`tests-${process.pid}`);
-  const stop = async (): Promise<void> => {
-    await supervisor.stopAll();
-    rmSync(path.dirname(state.data), { recursive: true, force: true });
-  };
-  try {
-    const cluster = await startCluster(supervisor, state, {
-      port: await findFreePorts(),
-      durable: true,
-      settings: serverSettings,
-    });
-    const database = await createDatabase(cluster.postgres.adminUrl(), new URL(cluster.urlOf()));
-    return { url: database.url, close: stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
+export const openDatabase = async (): Promise<Database> => await openThrowawayDatabase(serverSettings);
 
 const pathOf = (index: number): AccountPath => customerMain(derivedId('acc', `bench ${index}`));
 export const pathsOf = (accounts: number): readonly AccountPath[] =>
