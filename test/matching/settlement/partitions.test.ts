@@ -123,6 +123,52 @@ test('readers of the whole table keep nobody waiting; whoever locks it out makes
   expect(await ensureTradePartitions(pool, engine, 8)).toMatchObject({ state: 'done' });
 });
 
+test('what is full is sealed, once nobody works on it; no row can be added there', async () => {
+  const { engine } = exchange;
+  const newest = await trade(300, 90);
+  const sealed = async () => {
+    const { rows: found } = await pool.query<{ name: string; full: boolean; sealed: boolean }>(
+      `SELECT p.name, p.last_trade <= $2 AS full,
+              'autovacuum_vacuum_insert_threshold=0' = ANY (c.reloptions) AND 'autovacuum_freeze_min_age=0' = ANY (c.reloptions) AS sealed
+         FROM matching.trade_partition AS p JOIN pg_class AS c ON c.oid = format('matching.%I', p.name)::regclass
+        WHERE p.engine = $1 ORDER BY p.first_trade`,
+      [engine.no, newest],
+    );
+    return found;
+  };
+  const all = await sealed();
+  const full = all.filter((partition) => partition.full);
+  expect(full.length).toBeGreaterThan(5);
+  expect(full.length).toBeLessThan(all.length);
+  const last = full.at(-1)?.name ?? '';
+  expect(full.at(-1)?.sealed).toBe(false);
+  // The first call makes room, with the settler waiting; it seals nothing.
+  const { made } = { made: [], ...(await ensureTradePartitions(pool, engine, 30)) };
+  expect(made).not.toEqual([]);
+  expect((await sealed()).some((partition) => partition.name === last && partition.sealed)).toBe(false);
+  await inTransaction(pool, async (other) => {
+    // As vacuum has.
+    await other.query(`LOCK TABLE matching.${last} IN SHARE UPDATE EXCLUSIVE MODE`);
+    expect(await ensureTradePartitions(pool, engine)).toEqual({ state: 'done', made: [] });
+    expect((await sealed()).filter((partition) => partition.full && !partition.sealed)).toEqual([
+      { name: last, full: true, sealed: false },
+    ]);
+  });
+  expect(await ensureTradePartitions(pool, engine)).toEqual({ state: 'done', made: [] });
+  for (const partition of await sealed()) expect(partition.sealed, partition.name).toBe(partition.full);
+  for (const { name } of full)
+    await expect(
+      pool.query(`INSERT INTO matching.${name} SELECT * FROM matching.${name} ORDER BY number LIMIT 1`),
+      name,
+    ).rejects.toMatchObject({ code: '23505' });
+  // A number of another partition has no place there.
+  await expect(
+    pool.query(`INSERT INTO matching.${last} SELECT * FROM matching.${full[0]?.name ?? ''} LIMIT 1`),
+  ).rejects.toMatchObject({ code: '23514' });
+  await trade(60, 90);
+  expect(await verifySettlement(pool, engine)).toEqual([]);
+});
+
 test('pages go over their edges', async () => {
   const { engine } = exchange;
   type Read = (page: HistoryPage) => Promise<readonly EventPlace[]>;

@@ -1,10 +1,18 @@
 /** What stops a settler, what it waits for, and how it cuts. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { amount } from '#core/money';
+import { type AssetId, amount, assetId } from '#core/money';
 import { openCases } from '#infra/cases';
 import { openPool, type Pool } from '#infra/db';
 import { readEvents } from '#ledger';
-import { spotOut } from '#ledger/contract';
+import {
+  type AccountPath,
+  accountClosed,
+  customerMain,
+  customerSpot,
+  houseClearing,
+  houseIncome,
+  spotOut,
+} from '#ledger/contract';
 import { parseEngineConfig } from '../../../matching/config.ts';
 import { EventQueue } from '../../../matching/settlement/event-queue.ts';
 import {
@@ -19,7 +27,16 @@ import {
 } from '../../../matching/settlement/index.ts';
 import { itemsPerStep } from '../../../matching/settlement/steps.ts';
 import { databaseForThisFile } from '../../support/database.ts';
-import { config, customer, type Exchange, gold, openExchange, startUnits, TestSequencer } from './fixture.ts';
+import {
+  config,
+  customer,
+  type Exchange,
+  gold,
+  openExchange,
+  startUnits,
+  TestSequencer,
+  usd,
+} from './fixture.ts';
 
 const clock = { nowMs: () => Date.now() };
 let pool: Pool;
@@ -297,6 +314,31 @@ test('what the ledger does not have stops the settler with a case; no portion is
   expect(await openCases(pool)).toHaveLength(1);
   expect((await exchange.settler()).head).toEqual(head);
   expect(await verifySettlement(pool, engine)).toEqual([]);
+  expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
+});
+
+test('nobody can close an account that trades are booked on', async () => {
+  const { ledger } = exchange;
+  const other = assetId('ledger:other');
+  const paths = [customerSpot(customer(9)), houseClearing, houseIncome];
+  await ledger.openAccounts(pool, [
+    ...paths.flatMap((path) => [usd, other].map((asset) => ({ path, asset }))),
+    { path: customerMain(customer(9)), asset: usd },
+  ]);
+  const close = async (account: AccountPath, asset: AssetId) =>
+    (await ledger.apply(accountClosed({ reference: `close/${account}`, account, asset })))[0]?.status;
+  // Also of a customer that the engine does not know yet: they may trade this asset next.
+  for (const path of [customerSpot(customer(9)), houseClearing])
+    await expect(close(path, usd), path).rejects.toMatchObject({ code: 'MT007' });
+  for (const path of paths) expect(await close(path, other)).toBe('ok');
+  // Where nothing is booked by the settler alone, the ledger decides.
+  expect(await close(customerMain(customer(9)), usd)).toBe('ok');
+  const { rows } = await pool.query<{ path: string; asset: string }>(
+    'SELECT path, asset FROM ledger.account_balance WHERE closed ORDER BY asset, path',
+  );
+  expect(rows.filter(({ asset }) => asset === usd)).toEqual([
+    { path: customerMain(customer(9)), asset: usd },
+  ]);
   expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
 });
 

@@ -1,0 +1,62 @@
+-- Full partitions of matching.trade are sealed, as those of the ledger's journal are; and accounts that the settlement books on stay open.
+
+-- A full partition gets no more rows: each number of its range is taken, so the primary key refuses any other. Told that, vacuum freezes
+-- its last tenth too, and its files are never written again. What somebody vacuums or analyses at the moment is left to the next call.
+CREATE FUNCTION matching.seal_trade_partitions(p_engine smallint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+DECLARE
+  v_name text;
+BEGIN
+  FOR v_name IN
+    SELECT p.name
+      FROM matching.trade_partition AS p
+      JOIN matching.head AS h ON h.engine = p.engine
+      JOIN pg_class AS c ON c.relname = p.name AND c.relnamespace = 'matching'::regnamespace
+     WHERE p.engine = p_engine AND p.last_trade <= h.trades
+       AND NOT 'autovacuum_vacuum_insert_threshold=0' = ANY (coalesce(c.reloptions, '{}'))
+     ORDER BY p.first_trade
+  LOOP
+    BEGIN
+      EXECUTE format('ALTER TABLE matching.%I SET (autovacuum_vacuum_insert_threshold = 0)', v_name);
+    EXCEPTION WHEN lock_not_available THEN
+      NULL;
+    END;
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION matching.seal_trade_partitions FROM PUBLIC;
+
+-- As before, and seals. Not in a call that made partitions: that one has the lock of the head, and the settler waits for it.
+CREATE OR REPLACE FUNCTION matching.ensure_trade_partitions(p_engine smallint, p_ahead int) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE
+  v_wanted bigint;
+BEGIN
+  IF p_ahead IS NULL OR p_ahead NOT BETWEEN 1 AND 64 THEN
+    RAISE EXCEPTION 'matching.ensure_trade_partitions: % partitions ahead, allowed are 1 to 64', p_ahead USING ERRCODE = 'MT006';
+  END IF;
+  SELECT h.trades + p_ahead * matching.trade_partition_rows() INTO STRICT v_wanted FROM matching.head AS h WHERE h.engine = p_engine;
+  IF v_wanted > (SELECT h.room FROM matching.head AS h WHERE h.engine = p_engine) THEN
+    RETURN QUERY SELECT matching.add_trade_partitions(p_engine, v_wanted);
+  ELSE
+    PERFORM matching.seal_trade_partitions(p_engine);
+  END IF;
+END $$;
+
+-- What customers trade is booked on these for all of them together, and whoever trades an asset for the first time gains it without having
+-- asked the ledger: one closed account would stop the settlement of everybody. Who is not to trade is blocked in the engine.
+CREATE FUNCTION matching.refuse_closing() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_path text; v_asset text;
+BEGIN
+  SELECT a.path, a.asset INTO v_path, v_asset FROM ledger.account AS a
+   WHERE a.id = NEW.account AND a.kind IN ('customer-spot', 'house-clearing', 'house-income')
+     AND EXISTS (SELECT FROM matching.asset AS s WHERE s.id = a.asset);
+  IF FOUND THEN
+    RAISE EXCEPTION 'matching: % of % cannot be closed, trades of % are booked on it', v_path, v_asset, v_asset
+      USING ERRCODE = 'MT007', HINT = 'Block the account in the engine; its main account can be closed.';
+  END IF;
+  RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION matching.refuse_closing FROM PUBLIC;
+CREATE TRIGGER balance_settled_stays_open BEFORE UPDATE OF closed ON ledger.balance
+  FOR EACH ROW WHEN (NEW.closed AND NOT OLD.closed) EXECUTE FUNCTION matching.refuse_closing();
