@@ -3,7 +3,7 @@
  * covers the body, right after it and before anything of it is parsed.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { errorsOf, invariant, isStrongroomError } from '#core/errors';
+import { errorsOf, invariant, isStrongroomError, type StrongroomError } from '#core/errors';
 import type { Authenticate, Caller } from './auth.ts';
 import { apiErrors } from './contract.ts';
 import { createLimits, type UpgradeLimits } from './limits.ts';
@@ -56,6 +56,7 @@ export async function addAccess(
   const bodies = new WeakMap<FastifyRequest, Buffer>();
   const parseJson = app.getDefaultJsonParser('error', 'error');
 
+  const isStranger = ({ kind }: StrongroomError): boolean => kind === 'unauthenticated';
   /** Whoever fails counts as a stranger of its address. */
   async function counted<T>(
     request: FastifyRequest,
@@ -65,8 +66,7 @@ export async function addAccess(
     try {
       return await find();
     } catch (error) {
-      if (isStrongroomError(error) && error.kind === 'unauthenticated')
-        await limits.countStranger(request, reply);
+      if (isStrongroomError(error) && isStranger(error)) await limits.countStranger(request, reply);
       throw error;
     }
   }
@@ -109,11 +109,9 @@ export async function addAccess(
     if (!signed.has(request)) return;
     const { method = '', url = '' } = request.raw;
     const body = bodies.get(request);
-    // Again: others of the same address may have failed since.
-    await limits.strangerMayAsk(request, reply);
-    const caller = await counted(request, reply, () =>
-      auth.caller({ method, url, headers: request.headers, rawBody: body ?? noBody }),
-    );
+    const check = async () =>
+      await auth.caller({ method, url, headers: request.headers, rawBody: body ?? noBody });
+    const caller = await limits.inTurn(request, reply, check, isStranger);
     await limits.countCaller(request, reply, caller);
     byRequest.set(request, caller);
     if (body !== undefined) request.body = await parsed(request, body);

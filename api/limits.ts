@@ -6,9 +6,10 @@ import type { IncomingMessage } from 'node:http';
 import proxyAddr from '@fastify/proxy-addr';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { errorsOf } from '#core/errors';
+import { errorsOf, invariant, isStrongroomError, type StrongroomError } from '#core/errors';
 import { apiErrors } from './contract.ts';
 import type { TradingCaller } from './trading-auth.ts';
+import { type Allowance, type Turn, Turns, waitingMax } from './turns.ts';
 
 const fail = errorsOf(apiErrors);
 const windowMs = 1_000;
@@ -26,24 +27,33 @@ export interface Limits {
   readonly strangerMayAsk: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
   /** @throws API_RATE_LIMITED */
   readonly countStranger: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+  /**
+   * Checks a signature in its turn, and counts it when it is a stranger's.
+   * @throws API_RATE_LIMITED, and what `check` throws
+   */
+  readonly inTurn: <T>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    check: () => Promise<T>,
+    isStranger: IsStranger,
+  ) => Promise<T>;
   /** @throws API_RATE_LIMITED */
   readonly countCaller: (request: FastifyRequest, reply: FastifyReply, sender: Sender) => Promise<void>;
 }
 
 /** The same counts, for what asks to be upgraded: it reaches no route. */
 export interface UpgradeLimits {
-  /** @throws as `strangerMayAsk` */
-  readonly mayAsk: (request: IncomingMessage) => Promise<void>;
   /** @throws as `countStranger` */
   readonly countStranger: (request: IncomingMessage) => Promise<void>;
+  /** @throws as `inTurn` */
+  readonly inTurn: <T>(
+    request: IncomingMessage,
+    check: () => Promise<T>,
+    isStranger: IsStranger,
+  ) => Promise<T>;
 }
-
-interface Count {
-  readonly max: number;
-  readonly remaining: number;
-  readonly ttlInSeconds: number;
-  readonly isExceeded: boolean;
-}
+type IsStranger = (error: StrongroomError) => boolean;
+type Count = Omit<Allowance, 'key'>;
 
 /** Headers of draft-ietf-httpapi-ratelimit-headers-07 and RFC 9110; seconds. */
 function tell(reply: FastifyReply, count: Count): void {
@@ -59,6 +69,26 @@ function refuse(reply: FastifyReply, count: Count, whose: string) {
 }
 function limited({ max }: Count, whose: string) {
   return fail('API_RATE_LIMITED', `${whose}: more than ${max} requests in a second`, { perSecond: max });
+}
+function crowded(whose: string) {
+  return fail('API_RATE_LIMITED', `${whose}: more than ${waitingMax} signed requests wait to be checked`);
+}
+
+/** @param count of a failure, before the turn ends: the next one is let in by what is left then */
+async function checkInTurn<T>(
+  turn: Extract<Turn, { readonly leave: unknown }>,
+  check: () => Promise<T>,
+  isStranger: IsStranger,
+  count: () => Promise<void>,
+): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    if (isStrongroomError(error) && isStranger(error)) await count();
+    throw error;
+  } finally {
+    turn.leave();
+  }
 }
 
 export async function createLimits(
@@ -82,17 +112,31 @@ export async function createLimits(
   /** All that `ofAddress` reads of a request; the address as Fastify finds it. */
   const askerOf = (request: IncomingMessage): FastifyRequest =>
     ({ ip: proxyAddr(request, isTrusted), routeOptions: { config: {} } }) as FastifyRequest;
+  const turns = new Turns(async (request: FastifyRequest) => {
+    const count = await ofAddress(request, { increment: false });
+    // There are no addresses that are always allowed.
+    invariant(!count.isAllowed, 'every address is counted');
+    return count;
+  });
+  const countUpgrade = async (request: IncomingMessage): Promise<void> => {
+    const asker = askerOf(request);
+    const count = await ofAddress(asker);
+    if (!count.isAllowed && count.isExceeded) throw limited(count, asker.ip);
+  };
+  const countStranger = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const count = await ofAddress(request);
+    if (count.isAllowed) return;
+    tell(reply, count);
+    if (count.isExceeded) throw refuse(reply, count, request.ip);
+  };
   return {
     upgrades: {
-      mayAsk: async (request) => {
+      countStranger: countUpgrade,
+      inTurn: async (request, check, isStranger) => {
         const asker = askerOf(request);
-        const count = await ofAddress(asker, { increment: false });
-        if (!count.isAllowed && count.remaining === 0) throw limited(count, asker.ip);
-      },
-      countStranger: async (request) => {
-        const asker = askerOf(request);
-        const count = await ofAddress(asker);
-        if (!count.isAllowed && count.isExceeded) throw limited(count, asker.ip);
+        const turn = await turns.enter(asker);
+        if ('refusedBy' in turn) throw turn.isCrowded ? crowded(asker.ip) : limited(turn.refusedBy, asker.ip);
+        return await checkInTurn(turn, check, isStranger, async () => await countUpgrade(request));
       },
     },
     strangerMayAsk: async (request, reply) => {
@@ -101,11 +145,15 @@ export async function createLimits(
       tell(reply, count);
       throw refuse(reply, count, request.ip);
     },
-    countStranger: async (request, reply) => {
-      const count = await ofAddress(request);
-      if (count.isAllowed) return;
-      tell(reply, count);
-      if (count.isExceeded) throw refuse(reply, count, request.ip);
+    countStranger,
+    inTurn: async (request, reply, check, isStranger) => {
+      const turn = await turns.enter(request);
+      if ('refusedBy' in turn) {
+        if (turn.isCrowded) throw crowded(request.ip);
+        tell(reply, turn.refusedBy);
+        throw refuse(reply, turn.refusedBy, request.ip);
+      }
+      return await checkInTurn(turn, check, isStranger, async () => await countStranger(request, reply));
     },
     countCaller: async (request, reply, sender) => {
       senders.set(request, sender);

@@ -153,12 +153,15 @@ class StreamServer implements Stream {
   /** @throws what a route of the same caller would get, API_STREAM_LIMIT */
   async #judge(request: IncomingMessage): Promise<TradingCaller> {
     const { strangers } = this.#options;
+    const find = async () => await this.#callerOf(request);
+    if (strangers === undefined) return await find();
     // A token costs next to nothing to look at, and a good one passes whoever else is behind its address.
-    if (request.headers.authorization === undefined) await strangers?.mayAsk(request);
+    if (request.headers.authorization === undefined)
+      return await strangers.inTurn(request, find, isStranger);
     try {
-      return await this.#callerOf(request);
+      return await find();
     } catch (error) {
-      if (isStrongroomError(error) && isStranger(error)) await strangers?.countStranger(request);
+      if (isStrongroomError(error) && isStranger(error)) await strangers.countStranger(request);
       throw error;
     }
   }

@@ -71,28 +71,34 @@ test('a signature that is not good costs its holder nothing of the rate', async 
     .toBe('99');
 });
 
+/** How many signatures of the gateway are looked at from now on. */
+function countChecks(own: Gateway): () => number {
+  let checked = 0;
+  const find = own.keys.find.bind(own.keys);
+  Object.assign(own.keys, {
+    find: async (id: Holder['id']) => {
+      checked += 1;
+      return await find(id);
+    },
+  });
+  return () => checked;
+}
+
 test('an address nobody is known behind is limited before a signature is checked; a good token passes all the same', async () => {
   const own = await openGateway({ databaseUrl });
   try {
     const stranger = async () => await send(own.port, assets, { authorization: 'Bearer nobody' });
     await untilRefused(50, stranger);
     // In the same window: what is refused now has not been looked at.
-    let checked = 0;
     const holder = await own.holder({ accounts: [account] });
-    const find = own.keys.find.bind(own.keys);
-    Object.assign(own.keys, {
-      find: async (id: Holder['id']) => {
-        checked += 1;
-        return await find(id);
-      },
-    });
+    const checks = countChecks(own);
     let limited: Answer | undefined;
     while (limited === undefined) {
       await untilRefused(50, stranger);
-      const before = checked;
+      const before = checks();
       const answer = await own.by(holder, assets);
       if (answer.status === 429) {
-        expect(checked).toBe(before);
+        expect(checks()).toBe(before);
         limited = answer;
       }
     }
@@ -102,6 +108,42 @@ test('an address nobody is known behind is limited before a signature is checked
     expect((await own.as('trading', assets)).status).toBe(200);
     expect((await send(own.port, { method: 'GET', url: '/health' })).status).toBe(200);
     await expect.poll(async () => (await own.by(holder, assets)).status, { timeout: 10_000 }).toBe(200);
+  } finally {
+    await own.close();
+  }
+});
+
+test('forgeries that come at once are not checked beyond the limit of their address', async () => {
+  const own = await openGateway({ databaseUrl });
+  try {
+    const checks = countChecks(own);
+    const forger = newHolder();
+    const startedAtMs = performance.now();
+    const answers = await Promise.all(Array.from({ length: 600 }, async () => await own.by(forger, assets)));
+    const windows = Math.ceil((performance.now() - startedAtMs) / 1_000) + 1;
+    expect(checks()).toBeGreaterThan(0);
+    expect(checks()).toBeLessThanOrEqual(50 * windows);
+    const codes = (wanted: string) => answers.filter(({ json }) => json['code'] === wanted).length;
+    expect(codes('API_SIGNATURE_INVALID')).toBe(checks());
+    expect(codes('API_RATE_LIMITED')).toBe(600 - checks());
+    for (const { status, headers } of answers.filter(({ status }) => status !== 401))
+      expect([status, headers['retry-after']]).toEqual([429, '1']);
+  } finally {
+    await own.close();
+  }
+});
+
+test('of forgeries among good requests that come at once, the good ones that are looked at pass; alone all of them do', async () => {
+  const own = await openGateway({ databaseUrl });
+  try {
+    const holder = await own.holder({ accounts: [account] });
+    const good = await Promise.all(Array.from({ length: 600 }, async () => await own.by(holder, assets)));
+    expect(good.filter(({ status }) => status !== 200)).toEqual([]);
+    const forger = newHolder();
+    const mixed = await Promise.all(
+      Array.from({ length: 60 }, async (_, at) => await own.by(at % 2 === 0 ? holder : forger, assets)),
+    );
+    expect(mixed.map(({ status }) => status)).toEqual(mixed.map((_, at) => (at % 2 === 0 ? 200 : 401)));
   } finally {
     await own.close();
   }
@@ -119,7 +161,7 @@ test('an upgrade counts with the requests of its address, and is refused before 
     },
   };
   const stream = attachStream(own.app.server, {
-    trading: {} as StreamTrading,
+    trading: { onEngineStatus: () => () => undefined } as unknown as StreamTrading,
     auth,
     strangers: own.app.upgradeLimits,
   });
@@ -135,8 +177,12 @@ test('an upgrade counts with the requests of its address, and is refused before 
   const forger = newHolder();
   const forged = async () => await upgrade(signedBy(forger, asked, nextMs()));
   try {
+    const startedAtMs = performance.now();
+    const first = await Promise.all(Array.from({ length: 400 }, forged));
+    const windows = Math.ceil((performance.now() - startedAtMs) / 1_000) + 1;
+    expect(checked).toBeLessThanOrEqual(50 * windows);
+    expect(first.filter(({ json }) => json['code'] === 'API_SIGNATURE_INVALID')).toHaveLength(checked);
     const answers = await untilRefused(50, forged);
-    expect(answers.some(({ json }) => json['code'] === 'API_SIGNATURE_INVALID')).toBe(true);
     const refused = answers.find(({ status }) => status === 429);
     expect(refused?.json).toMatchObject(problem);
     expect(refused?.headers['retry-after']).toBe('1');
