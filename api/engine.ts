@@ -20,7 +20,7 @@ const fail = errorsOf({ ...infraErrors, ...tradingErrors });
 
 export interface ReachedEngine {
   readonly trading: Trading;
-  /** @throws TRADING_UNAVAILABLE when there is no connection, or it is another engine */
+  /** @throws TRADING_UNAVAILABLE with why: no connection, another engine, or a defect of ours that a restart of the api ends */
   readonly probe: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -55,27 +55,26 @@ export function reachEngine(engine: EngineConnection, deps: EngineDeps): Reached
         unknown,
       },
     );
-  let otherName: string | undefined;
   let lastProblem = '';
+  let defect: string | undefined;
   const link = connectLink({
     url: engine.url,
     token: readToken(engine.tokenFile),
     config,
-    onNotice,
+    // Trades of another engine are other trades: better none. It is refused before anything of it is taken, and one of another
+    // history has its view thrown away, so trading recovers by itself, from a new snapshot, as soon as the right one answers.
+    engineName: engine.name,
+    onNotice: (notice) => {
+      if (notice.kind === 'listener-failed') defect = notice.problem;
+      tell(notice);
+    },
   });
-  function onNotice(notice: LinkNotice): void {
+  function tell(notice: LinkNotice): void {
     const problem = 'problem' in notice ? notice.problem : '';
+    const level = notice.kind === 'listener-failed' ? 'error' : problem === '' ? 'info' : 'warn';
     // One that is away is tried again all the time, and told once.
-    log[problem === '' ? 'info' : problem === lastProblem ? 'debug' : 'warn'](
-      { notice },
-      `engine.${notice.kind}`,
-    );
+    log[problem !== '' && problem === lastProblem ? 'debug' : level]({ notice }, `engine.${notice.kind}`);
     lastProblem = problem;
-    if (notice.kind !== 'connected' || link.engineName === engine.name) return;
-    // Trades of another engine are other trades: better none.
-    otherName = link.engineName;
-    log.error({ name: otherName, wanted: engine.name }, 'engine.another');
-    link.close().catch((error: unknown) => log.error({ err: error }, 'engine.close'));
   }
   const trading = createTrading({
     pool,
@@ -88,12 +87,11 @@ export function reachEngine(engine: EngineConnection, deps: EngineDeps): Reached
   return {
     trading,
     probe: async () => {
-      if (otherName !== undefined)
-        throw fail(
-          'TRADING_UNAVAILABLE',
-          `this was the engine ${otherName}, not ${engine.name}: restart the api`,
-        );
-      if (!link.state().connected) throw fail('TRADING_UNAVAILABLE', 'the engine is not connected');
+      // What is heard of the engine is not told any more, and nothing here knows from where on.
+      if (defect !== undefined)
+        throw fail('TRADING_UNAVAILABLE', `a defect stopped the feed, restart the api: ${defect}`);
+      const { connected, problem = 'it was not reached yet' } = link.state();
+      if (!connected) throw fail('TRADING_UNAVAILABLE', `the engine is not connected: ${problem}`);
       trading.markets();
       await Promise.resolve();
     },

@@ -10,12 +10,14 @@ import type {
   OrderName,
   OrderOutcome,
   OrderView,
+  Shown,
   SpotTransfer,
   SpotTransferView,
   TickerView,
   TradeView,
   TradingOperations,
 } from '#matching/trading/contract';
+import type { BatchAnswer } from '../order-batch.ts';
 import { type Credentials, createTimestamps, credentialHeaders } from './credentials.ts';
 import { errorOfProblem, fail } from './errors.ts';
 
@@ -47,16 +49,17 @@ export class RestClient {
     this.credentials = credentials;
   }
 
-  async markets(): Promise<readonly MarketView[]> {
-    return (await this.#get<{ markets: MarketView[] }>('/v1/markets')).markets;
+  /** As all that is shown of the engine, with `engine`: `away` when it is as it was, because there is no connection to the engine. */
+  async markets(): Promise<readonly Shown<MarketView>[]> {
+    return (await this.#get<{ markets: Shown<MarketView>[] }>('/v1/markets')).markets;
   }
-  async market(id: string): Promise<MarketView> {
+  async market(id: string): Promise<Shown<MarketView>> {
     return await this.#get(`/v1/markets/${encodeURIComponent(id)}`);
   }
-  async book(market: string, levels?: number): Promise<BookView> {
+  async book(market: string, levels?: number): Promise<Shown<BookView>> {
     return await this.#get(`/v1/markets/${encodeURIComponent(market)}/book`, { levels });
   }
-  async ticker(market: string): Promise<TickerView> {
+  async ticker(market: string): Promise<Shown<TickerView>> {
     return await this.#get(`/v1/markets/${encodeURIComponent(market)}/ticker`);
   }
   /** Newest first; those before the trade `before`. */
@@ -75,9 +78,7 @@ export class RestClient {
   }
   /** One answer for each, in their order; each stands for itself. */
   async placeAll(orders: readonly NewOrder[]): Promise<readonly (OrderOutcome | StrongroomError)[]> {
-    const ask = { method: 'POST', path: '/v1/orders/batch', body: { orders } } as const;
-    const { results } = await this.#ask<{ results: ({ ok: OrderOutcome } | { problem: unknown })[] }>(ask);
-    return results.map((result) => ('ok' in result ? result.ok : errorOfProblem(result.problem)));
+    return outcomesOf(await this.#ask({ method: 'POST', path: '/v1/orders/batch', body: { orders } }));
   }
   async amend(
     name: OrderName,
@@ -87,6 +88,10 @@ export class RestClient {
   }
   async cancel(name: OrderName): Promise<OrderOutcome> {
     return await this.#ask({ method: 'DELETE', path: '/v1/orders', query: { ...name } });
+  }
+  /** One answer for each, in their order; each stands for itself. */
+  async cancelEach(orders: readonly OrderName[]): Promise<readonly (OrderOutcome | StrongroomError)[]> {
+    return outcomesOf(await this.#ask({ method: 'POST', path: '/v1/orders/cancel-batch', body: { orders } }));
   }
   async cancelAll(
     options: Parameters<TradingOperations['cancelAll']>[0],
@@ -106,7 +111,7 @@ export class RestClient {
   }
 
   /** Open orders and balances of the spot account. */
-  async account(accountId: SpotTransfer['accountId']): Promise<AccountSnapshot> {
+  async account(accountId: SpotTransfer['accountId']): Promise<Shown<AccountSnapshot>> {
     return await this.#get(`/v1/accounts/${accountId}/spot`);
   }
   /** Between main and spot account; safe to repeat with the same id. */
@@ -147,6 +152,10 @@ export class RestClient {
     throw errorOfProblem(value, headerDetails(answer));
   }
 }
+
+/** Of a batch, as the errors of each order would have been thrown. */
+export const outcomesOf = ({ results }: BatchAnswer): readonly (OrderOutcome | StrongroomError)[] =>
+  results.map((result) => ('ok' in result ? result.ok : errorOfProblem(result.problem)));
 
 /** Fields that are undefined are left out. Always in the same order, as it is signed. */
 function queryText(query: Query = {}): string {

@@ -2,12 +2,14 @@
 import { isStrongroomError, type StrongroomError } from '#core/errors';
 import {
   type ChannelKey,
+  type EngineStatus,
   type FeedMessage,
   type NewOrder,
   type OrderName,
   type OrderOutcome,
   tradingLimits,
 } from '#matching/trading/contract';
+import type { BatchAnswer } from '../order-batch.ts';
 import { keyOf } from '../stream/channel-key.ts';
 import type { ServerMessage } from '../stream/messages.ts';
 import { type ConnectionOptions, ReconnectingSocket } from './connection.ts';
@@ -21,12 +23,13 @@ import {
   type SpecOf,
 } from './heard-channel.ts';
 import { LocalBook } from './local-book.ts';
+import { outcomesOf } from './rest.ts';
 
 const requestMs = 10_000;
 /** Before a channel that could not be had for the moment is asked for again. */
 const askAgainMs = 1_000;
-/** Fewer than a server takes. */
-const inFlightMax = 32;
+/** Orders, those of batches each: fewer than the 64 a server takes, among which are accounts that are subscribed to. */
+const inFlightMax = 56;
 
 export interface Subscription {
   readonly end: () => void;
@@ -41,12 +44,18 @@ export interface StreamOptions {
   /** The connection was lost and comes back, or, with `isFinal`, does not. */
   readonly onLost?: (why: StrongroomError, isFinal: boolean) => void;
   readonly onOpen?: () => void;
+  /**
+   * Of the engine: once on each connection, and at each change. While it is `away` channels are silent and what is known of them is
+   * as it was; `live` comes when what was missed was heard.
+   */
+  readonly onEngine?: (status: EngineStatus) => void;
 }
 
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: StrongroomError) => void;
   readonly timer: NodeJS.Timeout;
+  readonly orders: number;
 }
 interface Opening {
   readonly resolve: () => void;
@@ -61,6 +70,9 @@ export class StreamClient {
   readonly #requests = new Map<string, Pending>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #ids = 0;
+  /** Of the requests without an answer. */
+  #orders = 0;
+  #engine: EngineStatus | undefined;
   #final: StrongroomError | undefined;
 
   constructor(connection: Omit<ConnectionOptions, 'events'>, options: StreamOptions = {}) {
@@ -84,6 +96,11 @@ export class StreamClient {
 
   get isOpen(): boolean {
     return this.#socket.isOpen;
+  }
+
+  /** Undefined while there is no connection to the server that could say it. */
+  get engine(): EngineStatus | undefined {
+    return this.#engine;
   }
 
   /**
@@ -144,6 +161,10 @@ export class StreamClient {
   async place(order: NewOrder): Promise<OrderOutcome> {
     return (await this.#request({ op: 'place', order })) as OrderOutcome;
   }
+  /** One answer for each, in their order; each stands for itself. */
+  async placeAll(orders: readonly NewOrder[]): Promise<readonly (OrderOutcome | StrongroomError)[]> {
+    return outcomesOf((await this.#request({ op: 'place-batch', orders }, orders.length)) as BatchAnswer);
+  }
   async amend(
     name: OrderName,
     change: { readonly price?: string; readonly size?: string },
@@ -152,6 +173,10 @@ export class StreamClient {
   }
   async cancel(name: OrderName): Promise<OrderOutcome> {
     return (await this.#request({ op: 'cancel', ...name })) as OrderOutcome;
+  }
+  /** As `placeAll`. */
+  async cancelEach(orders: readonly OrderName[]): Promise<readonly (OrderOutcome | StrongroomError)[]> {
+    return outcomesOf((await this.#request({ op: 'cancel-batch', orders }, orders.length)) as BatchAnswer);
   }
   async cancelAll(options: {
     readonly accountId: NewOrder['accountId'];
@@ -182,10 +207,14 @@ export class StreamClient {
     this.#socket.send(JSON.stringify(channel.ask(this.#nextId(), how)));
   }
 
-  async #request(message: object): Promise<unknown> {
+  /** @param orders how many it is of */
+  async #request(message: object, orders = 1): Promise<unknown> {
     if (this.#final !== undefined) throw this.#final;
-    if (this.#requests.size >= inFlightMax)
-      throw fail('API_CLIENT_NOT_SENT', `${inFlightMax} requests have no answer yet`);
+    if (this.#orders + orders > inFlightMax)
+      throw fail(
+        'API_CLIENT_NOT_SENT',
+        `${this.#orders} orders have no answer yet, at most ${inFlightMax} may`,
+      );
     const id = this.#nextId();
     return await new Promise((resolve, reject) => {
       if (!this.#socket.send(JSON.stringify({ id, ...message }))) {
@@ -193,17 +222,20 @@ export class StreamClient {
         return;
       }
       const timer = setTimeout(() => {
-        this.#requests.delete(id);
+        this.#answered(id);
         reject(fail('API_CLIENT_NO_ANSWER', `no answer within ${requestMs} ms`));
       }, requestMs);
-      this.#requests.set(id, { resolve, reject, timer });
+      this.#requests.set(id, { resolve, reject, timer, orders });
+      this.#orders += orders;
     });
   }
 
   #answered(id: string): Pending | undefined {
     const pending = this.#requests.get(id);
+    if (pending === undefined) return undefined;
     this.#requests.delete(id);
-    clearTimeout(pending?.timer);
+    this.#orders -= pending.orders;
+    clearTimeout(pending.timer);
     return pending;
   }
 
@@ -224,6 +256,12 @@ export class StreamClient {
         return;
       case 'unsubscribed':
         return;
+      case 'status': {
+        const { type: _type, ...status } = message;
+        this.#engine = status;
+        this.#options.onEngine?.(status);
+        return;
+      }
       case 'subscribed':
       case 'snapshot':
       case 'resync':
@@ -286,9 +324,9 @@ export class StreamClient {
   }
 
   #lost(why: StrongroomError, isFinal: boolean): void {
-    for (const [id, { reject, timer }] of this.#requests) {
-      clearTimeout(timer);
-      this.#requests.delete(id);
+    this.#engine = undefined;
+    for (const [id, { reject }] of this.#requests) {
+      this.#answered(id);
       reject(
         isStrongroomError(why) && why.code === 'API_CLIENT_NO_ANSWER'
           ? why

@@ -8,6 +8,7 @@ import {
   bookView,
   candleView,
   decimal,
+  engineState,
   interval,
   marketId,
   shows,
@@ -15,7 +16,7 @@ import {
   tradeView,
 } from '../stream/views.ts';
 import * as s from './schemas.ts';
-import { pageLimit, plain, security, signable, type TradingAccess, tradeId } from './trading.ts';
+import { pageLimit, plain, security, shown, signable, type TradingAccess, tradeId } from './trading.ts';
 
 const ppm = z.number().int().describe('parts per million');
 export const marketView = shows<MarketView>()(
@@ -38,6 +39,7 @@ export const marketView = shows<MarketView>()(
     lastPrice: decimal.nullable(),
   }),
 );
+const current = { engine: engineState };
 export const marketParams = z.object({ market: marketId });
 const atMs = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional();
 const one = { config: signable } as const;
@@ -52,11 +54,12 @@ export function marketRoutes({ allowed, trading }: TradingAccess): FastifyPlugin
         operationId: 'markets',
         summary: 'The markets, their limits, fees and states',
         security,
-        response: { 200: z.object({ markets: z.array(marketView) }), ...s.problems },
+        response: { 200: z.object({ markets: z.array(marketView.extend(current)) }), ...s.problems },
       },
       handler: (request) => {
         allowed(request, 'read');
-        return { markets: trading().markets().map(plain) };
+        const operations = trading();
+        return { markets: operations.markets().map((market) => shown(operations, market)) };
       },
     });
 
@@ -69,11 +72,12 @@ export function marketRoutes({ allowed, trading }: TradingAccess): FastifyPlugin
         summary: 'One market',
         security,
         params: marketParams,
-        response: { 200: marketView, ...s.problems },
+        response: { 200: marketView.extend(current), ...s.problems },
       },
       handler: (request) => {
         allowed(request, 'read');
-        return plain(trading().market(request.params.market));
+        const operations = trading();
+        return shown(operations, operations.market(request.params.market));
       },
     });
 
@@ -89,11 +93,12 @@ export function marketRoutes({ allowed, trading }: TradingAccess): FastifyPlugin
         querystring: z.strictObject({
           levels: z.coerce.number().int().min(1).max(tradingLimits.bookLevels).default(50),
         }),
-        response: { 200: bookView, ...s.problems },
+        response: { 200: bookView.extend(current), ...s.problems },
       },
       handler: (request) => {
         allowed(request, 'read');
-        return plain(trading().book(request.params.market, request.query.levels));
+        const operations = trading();
+        return shown(operations, operations.book(request.params.market, request.query.levels));
       },
     });
 
@@ -125,11 +130,12 @@ export function marketRoutes({ allowed, trading }: TradingAccess): FastifyPlugin
         summary: 'Last price, best bid and ask, and the last 24 hours',
         security,
         params: marketParams,
-        response: { 200: tickerView, ...s.problems },
+        response: { 200: tickerView.extend(current), ...s.problems },
       },
       handler: (request) => {
         allowed(request, 'read');
-        return plain(trading().ticker(request.params.market));
+        const operations = trading();
+        return shown(operations, operations.ticker(request.params.market));
       },
     });
 

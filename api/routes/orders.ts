@@ -1,10 +1,10 @@
 /** Orders: place, amend, cancel, look at them, and their fills. */
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { type OrderOutcome, tradingLimits } from '#matching/trading/contract';
 import { nameOf, orderOf } from '../callers-order.ts';
+import { batchAnswer, cancelBatch, nameBatch, orderBatch, placeBatch } from '../order-batch.ts';
 import { present } from '../present.ts';
-import { problemOfError, problemSchema } from '../problem.ts';
+import { problemOfError } from '../problem.ts';
 import {
   fillView,
   marketId,
@@ -20,9 +20,6 @@ import { orderId, pageLimit, plain, security, signable, type TradingAccess, trad
 
 const base = { config: signable } as const;
 const named = 'the order by `orderId` or `clientOrderId`, exactly one of them';
-const batchItem = z
-  .union([z.object({ ok: orderOutcome }), z.object({ problem: problemSchema })])
-  .describe('of the order at the same place; each stands for itself');
 
 /** Everything that changes orders. */
 export function orderEntryRoutes({ allowed, account, trading }: TradingAccess): FastifyPluginCallbackZod {
@@ -53,21 +50,33 @@ export function orderEntryRoutes({ allowed, account, trading }: TradingAccess): 
         operationId: 'placeOrders',
         summary: 'Place several orders, one after the other with nothing between them',
         security,
-        body: z.strictObject({ orders: z.array(newOrder).min(1).max(tradingLimits.batchOrders) }),
-        response: { 200: z.object({ results: z.array(batchItem) }), ...s.problems },
+        body: z.strictObject(orderBatch),
+        response: { 200: batchAnswer, ...s.problems },
       },
       handler: async (request) => {
         const caller = allowed(request, 'trade');
-        // All accounts before the first order: a batch for another's account is refused whole.
-        const orders = request.body.orders.map((order) => orderOf(caller, order));
-        const outcomes = await trading().placeAll(orders);
-        return {
-          results: outcomes.map((outcome) =>
-            outcome instanceof Error
-              ? { problem: problemOfError(outcome, request) }
-              : { ok: plain<OrderOutcome>(outcome) },
-          ),
-        };
+        const { orders } = request.body;
+        const problemOf = (error: Error) => problemOfError(error, request);
+        return plain(await placeBatch(trading(), { caller, orders, problemOf }));
+      },
+    });
+
+    app.route({
+      ...base,
+      method: 'POST',
+      url: '/v1/orders/cancel-batch',
+      schema: {
+        operationId: 'cancelOrders',
+        summary: 'Cancel several orders by their names, one after the other with nothing between them',
+        security,
+        body: z.strictObject(nameBatch),
+        response: { 200: batchAnswer, ...s.problems },
+      },
+      handler: async (request) => {
+        const caller = allowed(request, 'trade');
+        const { orders } = request.body;
+        const problemOf = (error: Error) => problemOfError(error, request);
+        return plain(await cancelBatch(trading(), { caller, orders, problemOf }));
       },
     });
 

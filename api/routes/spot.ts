@@ -6,9 +6,9 @@ import { parseId } from '#core/ids';
 import { assetId } from '#core/money';
 import { rejectReasons } from '#matching/contract';
 import { type SpotTransferView, tradingErrors } from '#matching/trading/contract';
-import { accountSnapshot, ownAccount, shows } from '../stream/views.ts';
+import { accountSnapshot, engineState, ownAccount, shows } from '../stream/views.ts';
 import * as s from './schemas.ts';
-import { plain, security, signable, type TradingAccess } from './trading.ts';
+import { plain, security, shown, signable, type TradingAccess } from './trading.ts';
 
 const fail = errorsOf(tradingErrors);
 const base = { config: signable } as const;
@@ -42,11 +42,13 @@ export function spotRoutes({ account, allowed, trading }: TradingAccess): Fastif
         summary: 'Open orders and balances of a spot account; the stream goes on from its `seq`',
         security,
         params: z.object({ accountId: s.accountId }),
-        response: { 200: accountSnapshot, ...s.problems },
+        response: { 200: accountSnapshot.extend({ engine: engineState }), ...s.problems },
       },
       handler: async (request) => {
         const accountId = account(request, 'read', request.params.accountId);
-        return plain(await trading().account(accountId));
+        const operations = trading();
+        const snapshot = await operations.account(accountId);
+        return shown(operations, snapshot);
       },
     });
 

@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { errorsOf } from '#core/errors';
-import { type TradingOperations, tradingErrors, tradingLimits } from '#matching/trading/contract';
+import { type Shown, type TradingOperations, tradingErrors, tradingLimits } from '#matching/trading/contract';
 import type { Access } from '../access.ts';
 import type { ApiPermission } from '../keys/contract.ts';
 import type { Plain } from '../stream/views.ts';
@@ -24,6 +24,10 @@ export const tradeId = z.string().regex(/^[0-9]{1,16}-[0-9]{1,10}$/, 'a trade id
 
 /** Read-only views become the mutable shape the serializer's type asks for; nothing is changed. */
 export const plain = <T>(view: T): Plain<T> => view as Plain<T>;
+
+/** With whether it is the engine's present state: a picture of an engine that is away does not look like one that is there. */
+export const shown = <T extends object>(trading: TradingOperations, view: T): Plain<Shown<T>> =>
+  plain({ ...view, engine: trading.engineStatus().engine });
 
 export interface TradingAccess {
   /** @throws TRADING_UNAVAILABLE when no engine is configured */

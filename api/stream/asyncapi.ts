@@ -11,11 +11,15 @@ const clientSummaries: Readonly<Record<Op, string>> = {
   unsubscribe: 'Hear it no longer',
   ping: 'Is the server there',
   place: 'Place an order',
+  'place-batch': 'Place up to 50 orders, one after the other with nothing between them',
   amend: 'Change price or size of an open order; needs one of orderId and clientOrderId',
   cancel: 'Cancel an open order; needs one of orderId and clientOrderId',
+  'cancel-batch': 'Cancel up to 50 open orders by their names, one after the other with nothing between them',
   'cancel-all': 'Cancel all open orders of an account, or of one market',
 };
 const serverSummaries: Readonly<Record<ServerWord, string>> = {
+  status:
+    'Whether there is a connection to the engine: first on every connection, and whenever that changes. `live` comes after what was missed',
   subscribed:
     'The channel is heard; the snapshot of book, ticker or account follows unless messages were gone on with',
   snapshot: 'All of the channel at `seq` of the snapshot; every message after it follows',
@@ -24,7 +28,7 @@ const serverSummaries: Readonly<Record<ServerWord, string>> = {
   ended: 'The channel gives nothing more; subscribe again',
   unsubscribed: 'Nothing of the channel follows',
   pong: 'Answer to ping',
-  answer: 'What became of an order message',
+  answer: 'What became of an order message; of a batch: of each of its orders',
   problem: 'A message was refused; nothing of it was done, unless the code says that this is not known',
   book: 'Prices that changed, with their new sizes',
   trades: 'New trades',
@@ -37,11 +41,14 @@ const repliesOf: Readonly<Record<Op, readonly ServerWord[]>> = {
   unsubscribe: ['unsubscribed', 'problem'],
   ping: ['pong', 'problem'],
   place: ['answer', 'problem'],
+  'place-batch': ['answer', 'problem'],
   amend: ['answer', 'problem'],
   cancel: ['answer', 'problem'],
+  'cancel-batch': ['answer', 'problem'],
   'cancel-all': ['answer', 'problem'],
 };
 const unasked: readonly ServerWord[] = [
+  'status',
   'snapshot',
   'resync',
   'ended',
@@ -127,7 +134,7 @@ export function asyncApi() {
       feed: {
         action: 'send',
         channel,
-        summary: 'What the server sends of the channels that are heard',
+        summary: 'What the server sends of the engine, and of the channels that are heard',
         messages: unasked.map(inChannel),
       },
     },

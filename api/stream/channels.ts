@@ -52,7 +52,19 @@ interface Beginning {
 /** What of trading the stream stands on. */
 export type StreamTrading = Pick<
   TradingOperations,
-  'market' | 'book' | 'ticker' | 'account' | 'feed' | 'place' | 'amend' | 'cancel' | 'cancelAll'
+  | 'engineStatus'
+  | 'onEngineStatus'
+  | 'market'
+  | 'book'
+  | 'ticker'
+  | 'account'
+  | 'feed'
+  | 'place'
+  | 'placeAll'
+  | 'amend'
+  | 'cancel'
+  | 'cancelEach'
+  | 'cancelAll'
 >;
 export interface ChannelOptions {
   readonly trading: StreamTrading;

@@ -8,13 +8,14 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { errorsOf, isStrongroomError, type StrongroomError } from '#core/errors';
+import type { EngineStatus } from '#matching/trading/contract';
 import { apiErrors } from '../contract.ts';
 import type { UpgradeLimits } from '../limits.ts';
 import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
 import { Channels, type StreamTrading } from './channels.ts';
 import { Connection, Corks, Pace } from './connection.ts';
 import { streamErrors } from './errors.ts';
-import { problemFrom } from './frames.ts';
+import { type Frame, frameOf, problemFrom } from './frames.ts';
 import { closeCodes, inboundBytesMax, type StreamLimits, streamLimits, streamPath } from './limits.ts';
 import { Session } from './session.ts';
 import { refuseUpgrade, within } from './upgrade.ts';
@@ -71,6 +72,7 @@ class StreamServer implements Stream {
     maxPayload: inboundBytesMax,
   });
   readonly #timers: readonly NodeJS.Timeout[];
+  readonly #leaveStatus: () => void;
   #clients = 0;
   /** Upgrades that wait for their caller to be known. */
   #judged = 0;
@@ -89,6 +91,7 @@ class StreamServer implements Stream {
       );
     });
     server.on('upgrade', this.#onUpgrade);
+    this.#leaveStatus = options.trading.onEngineStatus(this.#tellStatus);
     this.#timers = [
       setInterval(this.#beat, this.#limits.heartbeatMs),
       setInterval(this.#recheckAll, this.#limits.recheckMs),
@@ -101,6 +104,7 @@ class StreamServer implements Stream {
 
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#leaveStatus();
     for (const timer of this.#timers) clearInterval(timer);
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
@@ -156,8 +160,7 @@ class StreamServer implements Stream {
     const find = async () => await this.#callerOf(request);
     if (strangers === undefined) return await find();
     // A token costs next to nothing to look at, and a good one passes whoever else is behind its address.
-    if (request.headers.authorization === undefined)
-      return await strangers.inTurn(request, find, isStranger);
+    if (request.headers.authorization === undefined) return await strangers.inTurn(request, find, isStranger);
     try {
       return await find();
     } catch (error) {
@@ -219,6 +222,7 @@ class StreamServer implements Stream {
     presence.sessions.add(session);
     this.#clients++;
     notice({ kind: 'connected', caller: caller.name, requestId });
+    connection.send(statusFrame(this.#options.trading.engineStatus()));
     ws.on('message', (data: Buffer, isBinary) => {
       session.onMessage(data, isBinary);
     });
@@ -242,6 +246,14 @@ class StreamServer implements Stream {
     return presence;
   }
 
+  readonly #tellStatus = (status: EngineStatus): void => {
+    // After what the channels have to say in this turn: a reset of the feed begins them anew in one that was asked for before.
+    queueMicrotask(() => {
+      const frame = statusFrame(status);
+      for (const session of this.#sessions()) session.connection.send(frame);
+    });
+  };
+
   readonly #beat = (): void => {
     for (const session of this.#sessions()) session.connection.beat();
   };
@@ -262,6 +274,7 @@ class StreamServer implements Stream {
   }
 }
 
+const statusFrame = (status: EngineStatus): Frame => frameOf({ type: 'status', ...status });
 /** Known to be nobody's, or not asked whose. */
 const isStranger = ({ kind }: StrongroomError): boolean =>
   kind === 'unauthenticated' || kind === 'not_found' || kind === 'invalid';

@@ -14,7 +14,10 @@ export interface StreamLimits {
   readonly subscriptionsPerClient: number;
   /** Messages in a minute that are not understood; one above closes the connection. */
   readonly invalidPerMinute: number;
-  /** Orders and accounts asked for on one connection and not answered yet. 2,000 connections at it are 64,000, the engine's queue. */
+  /**
+   * Orders, those of batches each, and accounts asked for on one connection and not answered yet: a full batch and some more. 2,000
+   * connections at it are 128,000, of which the link takes 16,384 and refuses the rest with TRADING_BUSY.
+   */
   readonly inFlightPerClient: number;
   /**
    * Waiting to be sent to one connection: some seconds of a market at 1,000 messages a second of 150 bytes. Beyond it the
@@ -48,7 +51,7 @@ export const streamLimits: StreamLimits = {
   clientsPerCaller: 100,
   subscriptionsPerClient: 200,
   invalidPerMinute: 20,
-  inFlightPerClient: 32,
+  inFlightPerClient: 64,
   bufferedBytesMax: 2 ** 20,
   askedBytesMax: 4 * 2 ** 20,
   replayBytesMax: 2 ** 19,
@@ -59,8 +62,11 @@ export const streamLimits: StreamLimits = {
   upgradeMs: 5_000,
 };
 
-/** Of one message that comes in: the largest honest one is an order, about 500 bytes. */
-export const inboundBytesMax = 4_096;
+/**
+ * Of one message that comes in, as of a body over REST: the largest honest one is a batch of 50 orders of 500 bytes. 2,000
+ * connections that leave one unfinished hold 128 MiB.
+ */
+export const inboundBytesMax = 64 * 1_024;
 /** Of what is written to a socket in one piece, so that the kernel has it early. */
 export const corkedBytesMax = 2 ** 16;
 

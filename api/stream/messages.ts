@@ -3,11 +3,14 @@
  * says of its own has a `type`; a message of the feed has neither and is sent as the feed made it.
  */
 import { z } from 'zod';
+import type { EngineStatus } from '#matching/trading/contract';
+import { batchAnswer, nameBatch, orderBatch } from '../order-batch.ts';
 import { problemSchema } from '../problem.ts';
 import {
   accountId,
   accountSnapshot,
   bookView,
+  engineState,
   feedMessages,
   interval,
   marketId,
@@ -17,6 +20,7 @@ import {
   orderOutcome,
   ownAccount,
   seq,
+  shows,
   tickerView,
 } from './views.ts';
 
@@ -47,18 +51,31 @@ export const clientMessages = {
   unsubscribe: onChannel(op('unsubscribe')),
   ping: z.strictObject(op('ping')),
   place: z.strictObject({ ...op('place'), order: newOrder }),
+  'place-batch': z.strictObject({ ...op('place-batch'), ...orderBatch }),
   amend: z.strictObject({ ...op('amend'), ...orderName, ...orderChange }),
   cancel: z.strictObject({ ...op('cancel'), ...orderName }),
+  'cancel-batch': z.strictObject({ ...op('cancel-batch'), ...nameBatch }),
   'cancel-all': z.strictObject({ ...op('cancel-all'), accountId: ownAccount, market: marketId.optional() }),
 } as const;
 export type Op = keyof typeof clientMessages;
 export type ClientMessage = { [O in Op]: z.output<(typeof clientMessages)[O]> }[Op];
-export type OrderRequest = Extract<ClientMessage, { op: 'place' | 'amend' | 'cancel' | 'cancel-all' }>;
+export type OrderRequest = Extract<
+  ClientMessage,
+  { op: 'place' | 'place-batch' | 'amend' | 'cancel' | 'cancel-batch' | 'cancel-all' }
+>;
 
 const says = <T extends string>(name: T) => ({ type: z.literal(name) });
 
 /** What the server says of its own. */
 export const serverMessages = {
+  status: shows<EngineStatus & { readonly type: 'status' }>()(
+    z.strictObject({
+      ...says('status'),
+      engine: engineState,
+      sinceMs: z.number().int().describe('when this process found it out, milliseconds since 1970'),
+      seq: seq.nullable().describe('last command of what is shown; null while there is nothing to show'),
+    }),
+  ),
   subscribed: onChannel({
     ...says('subscribed'),
     id,
@@ -86,7 +103,7 @@ export const serverMessages = {
   answer: z.strictObject({
     ...says('answer'),
     id,
-    ok: z.union([orderOutcome, z.strictObject({ cancelled: z.number().int() })]),
+    ok: z.union([orderOutcome, batchAnswer, z.strictObject({ cancelled: z.number().int() })]),
   }),
   problem: z.strictObject({
     ...says('problem'),

@@ -10,7 +10,7 @@ import { streamErrors } from './errors.ts';
 import { frameOf, problemFrom } from './frames.ts';
 import { closeCodes, type StreamLimits } from './limits.ts';
 import type { ChannelSpec, ClientMessage, OrderRequest } from './messages.ts';
-import { runOrder } from './orders.ts';
+import { ordersIn, runOrder } from './orders.ts';
 import { idOf, parseMessage } from './parse.ts';
 
 const fail = errorsOf({ ...apiErrors, ...streamErrors });
@@ -158,18 +158,21 @@ export class Session {
     await this.#counted(async () => {
       // A stream lasts; its key may have been revoked a moment ago.
       await auth.recheck(caller);
-      const ok = await runOrder(trading, caller, request);
+      const problemOf = (error: Error) => this.#problem(error);
+      const ok = await runOrder(trading, { caller, request, problemOf });
       connection.send(frameOf({ type: 'answer', id: request.id, ok }));
-    });
+    }, ordersIn(request));
   }
 
-  async #counted(work: () => Promise<void>): Promise<void> {
-    if (this.#inFlight >= this.#options.limits.inFlightPerClient) throw this.#limit('inFlightPerClient');
-    this.#inFlight++;
+  /** @param count of orders, or accounts, that the work is */
+  async #counted(work: () => Promise<void>, count = 1): Promise<void> {
+    if (this.#inFlight + count > this.#options.limits.inFlightPerClient)
+      throw this.#limit('inFlightPerClient');
+    this.#inFlight += count;
     try {
       await work();
     } finally {
-      this.#inFlight--;
+      this.#inFlight -= count;
     }
   }
 

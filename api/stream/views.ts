@@ -15,6 +15,7 @@ import {
   type BookView,
   type CandleView,
   candleIntervals,
+  engineStates,
   type FeedMessage,
   type FillView,
   type NewOrder,
@@ -44,6 +45,11 @@ export const marketId = z
 export const accountId = prefixed('acc').describe('customer account');
 export const interval = z.enum(candleIntervals);
 export const seq = z.number().int().min(0).describe('sequence number of the engine');
+export const engineState = z
+  .enum(engineStates)
+  .describe(
+    'live: the present state of the engine; away: there is no connection to it, what is shown is as it was and orders are refused',
+  );
 export const decimal = z.string().describe('decimal number of whole coins');
 const timeMs = z.number().int().describe('milliseconds since 1970');
 const asset = z.string();

@@ -21,6 +21,7 @@ import { type EngineConfig, parseEngineConfig } from '../../matching/config.ts';
 import { wholeCommand } from '../../matching/settlement/settlement-events.ts';
 import type { TradingAccounts } from '../../matching/trading/accounts.ts';
 import { createEngineCommands } from '../../matching/trading/commands.ts';
+import { EngineWatch } from '../../matching/trading/feed/engine-watch.ts';
 import { LinkFeed } from '../../matching/trading/feed/feed.ts';
 import type { SettledHistory } from '../../matching/trading/feed/history.ts';
 import { createMarkets } from '../../matching/trading/markets.ts';
@@ -157,15 +158,21 @@ export async function openGateway(engine: EnginePlace): Promise<Gateway> {
   const commands = createEngineCommands(link);
   const orders = createOrders({ commands, scales, accounts: names });
   const markets = createMarkets({ commands, scales, accounts: names });
+  const watch = new EngineWatch({ link, clock });
+  watch.begin();
   const trading: StreamTrading = {
     feed,
+    engineStatus: () => watch.status,
+    onEngineStatus: (listener) => watch.listen(listener),
     market: (id) => markets.market(id),
     book: (id, levels) => feed.book(id, levels),
     ticker: (id) => feed.ticker(id),
     account: async (id) => await feed.account(id),
     place: async (order) => await orders.place(order),
+    placeAll: async (all) => await orders.placeAll(all),
     amend: async (name, change) => await orders.amend(name, change),
     cancel: async (name) => await orders.cancel(name),
+    cancelEach: async (names) => await orders.cancelEach(names),
     cancelAll: async (options) => await orders.cancelAll(options),
   };
   const tokens = Array.from({ length: tokenCount }, () => randomBytes(32).toString('base64url'));

@@ -62,6 +62,11 @@ export interface ConnectLinkOptions {
   /** As the engine's process has it. */
   readonly token: string;
   readonly config: EngineConfig;
+  /**
+   * Under which the engine is settled. One of another name is refused at its first message, before anything of it is taken, and
+   * tried again: so the link recovers by itself once the right one is there. Without it the first engine's holds.
+   */
+  readonly engineName?: string;
   readonly onNotice?: (notice: LinkNotice) => void;
   readonly limits?: Partial<LinkClientLimits>;
 }
@@ -109,6 +114,8 @@ class Client implements EngineLink {
   #engineName: string | undefined;
   #epoch = 0;
   #settlementLags = false;
+  /** What the last connection ended with. */
+  #problem: string | undefined;
   /** By the address that was tried last; and when all of them have refused, for those who wait. */
   #refusal: string | undefined;
   #allRefused: Error | undefined;
@@ -154,6 +161,7 @@ class Client implements EngineLink {
     connected: this.#isUpToDate,
     epoch: this.#epoch,
     settlementLags: this.#settlementLags,
+    ...(this.#isUpToDate || this.#problem === undefined ? {} : { problem: this.#problem }),
   });
 
   subscribe = (listener: LinkListener): (() => void) => {
@@ -223,8 +231,8 @@ class Client implements EngineLink {
     this.#connection = undefined;
     this.#hello = undefined;
     this.#arriving = undefined;
-    this.#isUpToDate = false;
     this.#submissions.disconnected();
+    this.#lose();
     this.#heardEnd(url, end);
     if (wasUpToDate) return 'served';
     return end.isRefused ? 'refused' : 'away';
@@ -232,7 +240,8 @@ class Client implements EngineLink {
 
   #heardEnd(url: string, { isRefused, problem }: ConnectionEnd): void {
     if (this.#closing.signal.aborted) return;
-    if (isRefused) this.#refusal = `${url} refuses the link: ${problem}`;
+    this.#problem = `${url}${isRefused ? ' refuses the link' : ''}: ${problem}`;
+    if (isRefused) this.#refusal = this.#problem;
     else this.#allRefused = undefined;
     this.#tell({ kind: 'disconnected', url, isRefused, problem });
   }
@@ -273,10 +282,11 @@ class Client implements EngineLink {
 
   #greet(hello: ServerHello, connection: Connection, url: string): void {
     const { engineName, epoch } = hello;
+    const wanted = this.#engineName ?? this.#options.engineName ?? engineName;
     const mismatch = mismatchOf(this.#meaning, hello);
     if (mismatch !== undefined) connection.close(mismatch.code, mismatch.reason);
-    else if (this.#engineName !== undefined && engineName !== this.#engineName)
-      connection.close(closeCode.otherEngine, `it is engine ${engineName}, not ${this.#engineName}`);
+    else if (engineName !== wanted)
+      connection.close(closeCode.otherEngine, `it is engine ${engineName}, not ${wanted}`);
     else if (epoch < this.#epoch)
       connection.close(closeCode.stalePrimary, `its epoch ${epoch} is over, ${this.#epoch} has begun`);
     else {
@@ -338,7 +348,15 @@ class Client implements EngineLink {
     this.#isUpToDate = true;
     this.#wasUpToDate = true;
     this.#allRefused = undefined;
+    this.#problem = undefined;
     this.#settleWaiters();
+    this.#tellListeners(({ onConnected }) => onConnected?.(true));
+  }
+
+  #lose(): void {
+    if (!this.#isUpToDate) return;
+    this.#isUpToDate = false;
+    this.#tellListeners(({ onConnected }) => onConnected?.(false));
   }
 
   // -------------------------------------------------------------- beginning anew
@@ -372,8 +390,8 @@ class Client implements EngineLink {
   #diverged(problem: string): void {
     this.#tell({ kind: 'diverged', seq: this.#mirror?.engine.seq ?? 0, problem });
     this.#mirror = undefined;
-    this.#isUpToDate = false;
     this.#wasUpToDate = false;
+    this.#lose();
   }
 }
 

@@ -35,10 +35,17 @@ export interface LinkListener {
    * derived from the view again. Events after its `seq` follow.
    */
   readonly onReset: () => void;
+  /**
+   * `connected` of the state has changed. After a connection was lost it is true again when the view has everything the engine had
+   * when it was reached: all events up to there, or a reset, came before.
+   */
+  readonly onConnected?: (connected: boolean) => void;
 }
 
 export interface LinkState {
   readonly connected: boolean;
+  /** Why it is not, if that is known: what the last connection ended with. */
+  readonly problem?: string;
   /** Of the primary we follow; 0 before the first connection. */
   readonly epoch: number;
   /** Whether the settlement is so far behind that new orders are refused. */

@@ -280,10 +280,33 @@ export interface FeedListener {
   readonly onReset: () => void;
 }
 
-/** Most rows of one page, orders of one batch and levels of one book. */
+/** Most rows of one page, orders of one batch (to place or to cancel) and levels of one book. */
 export const tradingLimits = { pageRows: 500, batchOrders: 50, bookLevels: 1_000, candles: 1_000 } as const;
 
+/**
+ * `live`: what is shown is the engine's present state. `away`: there is no connection to it (it is dead, failing over, or was not
+ * reached yet), so what is shown is as it was, and orders are refused with TRADING_UNAVAILABLE.
+ */
+export const engineStates = ['live', 'away'] as const;
+export type EngineState = (typeof engineStates)[number];
+export interface EngineStatus {
+  readonly engine: EngineState;
+  /** When this process found that out, ms since 1970 by its own clock. */
+  readonly sinceMs: number;
+  /** The last command of what is shown; null while there is nothing to show. */
+  readonly seq: number | null;
+}
+/** A view, and whether it is the engine's present state. */
+export type Shown<T> = T & { readonly engine: EngineState };
+
 export interface TradingOperations {
+  /** Never throws: it is what says that nothing else can be had. */
+  engineStatus(): EngineStatus;
+  /**
+   * Each change from now on: `away` at once, `live` when the messages of what was missed were given to the listeners of the feed
+   * (or their `onReset`). @returns ends it
+   */
+  onEngineStatus(listener: (status: EngineStatus) => void): () => void;
   /** @throws TRADING_MARKET_UNKNOWN where a market is named, TRADING_UNAVAILABLE without a view; so all below */
   markets(): readonly MarketView[];
   market(id: string): MarketView;
@@ -315,6 +338,8 @@ export interface TradingOperations {
   placeAll(orders: readonly NewOrder[]): Promise<readonly (OrderOutcome | Error)[]>;
   amend(name: OrderName, change: { readonly price?: string; readonly size?: string }): Promise<OrderOutcome>;
   cancel(name: OrderName): Promise<OrderOutcome>;
+  /** At most `batchOrders`; one answer for each, in their order. @throws as `placeAll` */
+  cancelEach(names: readonly OrderName[]): Promise<readonly (OrderOutcome | Error)[]>;
   cancelAll(options: {
     readonly accountId: Id<'acc'>;
     readonly market?: string;

@@ -12,7 +12,7 @@ import { createTradingAccounts } from './accounts.ts';
 import { createEngineCommands } from './commands.ts';
 import type { TradingOperations } from './contract.ts';
 import { tradingErrors } from './errors.ts';
-import { createFeed, type Feed } from './feed/index.ts';
+import { createEngineWatch, createFeed, type EngineWatch, type Feed } from './feed/index.ts';
 import { createFills } from './fills.ts';
 import { createMarkets, type MarketOperations } from './markets.ts';
 import { createOrders, type OrderOperations } from './orders.ts';
@@ -52,12 +52,19 @@ interface Opened {
   readonly feed: Feed;
 }
 
-const abortOf = async (signal: AbortSignal): Promise<void> => {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
+/** Leaves nothing at the signal: it is asked for each second while an engine is refused. */
+async function readyOrAborted(link: EngineLink, signal: AbortSignal): Promise<void> {
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = () => resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
   });
-};
+  try {
+    if (!signal.aborted) await Promise.race([link.ready(), aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
 
 /** Undefined when it is closed before there is a view. @throws TRADING_UNAVAILABLE, and what the link and PostgreSQL throw */
 async function open(
@@ -66,7 +73,7 @@ async function open(
   signal: AbortSignal,
 ): Promise<Opened | undefined> {
   const { pool, ledger, link, clock, onProblem } = options;
-  await Promise.race([link.ready(), abortOf(signal)]);
+  await readyOrAborted(link, signal);
   if (signal.aborted) return undefined;
   const engine = await findEngine(pool, link.engineName, link.config);
   if (engine === undefined)
@@ -93,6 +100,7 @@ async function open(
 
 /** Opens when it can; then looks after transfers until the signal. */
 class TradingLife {
+  readonly watch: EngineWatch;
   readonly #options: TradingOptions;
   readonly #scales: Scales;
   readonly #closing = new AbortController();
@@ -104,6 +112,7 @@ class TradingLife {
   constructor(options: TradingOptions) {
     this.#options = options;
     this.#scales = createScales(options.link.config, options.decimalsOf);
+    this.watch = createEngineWatch(options);
     this.#opening = this.#open();
     this.#resuming = this.#opening.then(async () => await this.#resume());
   }
@@ -120,6 +129,7 @@ class TradingLife {
     this.#closing.abort();
     await this.#resuming;
     await this.#opened?.feed.close();
+    this.watch.close();
   }
 
   async #open(): Promise<void> {
@@ -127,6 +137,7 @@ class TradingLife {
     while (!signal.aborted) {
       try {
         this.#opened = await open(this.#options, this.#scales, signal);
+        if (this.#opened !== undefined) this.watch.begin();
         return;
       } catch (error) {
         if (messageOf(error) !== messageOf(this.#problem)) this.#options.onProblem?.(error);
@@ -156,6 +167,8 @@ export function createTrading(options: TradingOptions): Trading {
   const life = new TradingLife(options);
   const now = () => life.opened;
   return {
+    engineStatus: () => life.watch.status,
+    onEngineStatus: (listener) => life.watch.listen(listener),
     markets: () => now().markets.markets(),
     market: (id) => now().markets.market(id),
     book: (market, levels) => now().feed.book(market, levels),
@@ -170,6 +183,7 @@ export function createTrading(options: TradingOptions): Trading {
     placeAll: async (orders) => await now().orders.placeAll(orders),
     amend: async (name, change) => await now().orders.amend(name, change),
     cancel: async (name) => await now().orders.cancel(name),
+    cancelEach: async (names) => await now().orders.cancelEach(names),
     cancelAll: async (which) => await now().orders.cancelAll(which),
     openOrders: async (which) => await now().orders.openOrders(which),
     order: async (name) => await now().orders.order(name),

@@ -19,7 +19,7 @@ import { orderView, outcomeOf } from './views.ts';
 
 export type OrderOperations = Pick<
   TradingOperations,
-  'place' | 'placeAll' | 'amend' | 'cancel' | 'cancelAll' | 'openOrders' | 'order'
+  'place' | 'placeAll' | 'amend' | 'cancel' | 'cancelEach' | 'cancelAll' | 'openOrders' | 'order'
 >;
 export interface OrderContext {
   readonly commands: EngineCommands;
@@ -31,6 +31,16 @@ interface PreparedOrder {
   readonly command: Extract<CommandBody, { kind: 'place' }>;
   readonly order: NewOrder;
   readonly scale: MarketScale;
+}
+
+interface PreparedCancel {
+  readonly name: OrderName;
+  readonly question: OrderQuestion;
+}
+/** What the event of an order's end does not say. */
+interface KnownOrder {
+  readonly clientOrderId: bigint;
+  readonly lots: number;
 }
 
 class Orders implements OrderOperations {
@@ -97,45 +107,88 @@ class Orders implements OrderOperations {
   }
 
   async cancel(name: OrderName): Promise<OrderOutcome> {
+    const [outcome] = await this.cancelEach([name]);
+    invariant(outcome !== undefined, 'each name has an answer');
+    if (outcome instanceof Error) throw outcome;
+    return outcome;
+  }
+
+  async cancelEach(names: readonly OrderName[]): Promise<readonly (OrderOutcome | Error)[]> {
+    invariant(names.length <= tradingLimits.batchOrders, 'the api bounds a batch', { names: names.length });
+    const asked = await Promise.all(
+      names.map(async (name) => await this.#prepareCancel(name).catch(refusalOf)),
+    );
+    const valid = asked.filter((one): one is PreparedCancel => !(one instanceof Error));
+    const before = this.#openOf(valid);
+    const watch = this.#watchArrivals(valid.filter((one) => !before.has(one)));
+    let answers: readonly (readonly EngineEvent[])[];
+    try {
+      const commands = valid.map((one) => cancelCommand(one, before.get(one)));
+      answers = commands.length === 0 ? [] : await this.#commands.submitAll(commands);
+    } finally {
+      watch.end();
+    }
+    const answerOf = new Map(valid.map((one, at) => [one, answers[at] ?? []]));
+    return asked.map((one) => {
+      if (one instanceof Error) return one;
+      try {
+        const events = answerOf.get(one) ?? [];
+        const [done] = events;
+        const arrived = done?.kind === 'done' ? watch.arrived.get(done.order) : undefined;
+        return this.#cancelled(one, events, before.get(one) ?? arrived);
+      } catch (error) {
+        return refusalOf(error);
+      }
+    });
+  }
+  async #prepareCancel(name: OrderName): Promise<PreparedCancel> {
     const question = orderQuestion(name, 0);
     const account = await this.#accounts.numberOf(name.accountId);
     if (account === undefined) throw rejection('unknown-order', { clientOrderId: name.clientOrderId });
-    const before = this.#commands.view().order({ ...question, account });
-    if (before === undefined) return await this.#cancelUnseen(name, { ...question, account });
-    const events = await this.#commands.submit({ kind: 'cancel', account, orderId: before.id });
-    return this.#cancelled(name, events, before.clientOrderId, before.filled + before.rest);
+    return { name, question: { ...question, account } };
   }
-  /** It may be on its way into the engine: sent, but not answered yet. So the engine is asked, and its arrival is watched for. */
-  async #cancelUnseen(name: OrderName, { account, id, clientOrderId }: OrderQuestion): Promise<OrderOutcome> {
-    const arrived = new Map<number, { readonly clientOrderId: bigint; readonly lots: number }>();
+  /** Those that the view has. */
+  #openOf(
+    asked: readonly PreparedCancel[],
+  ): ReadonlyMap<PreparedCancel, KnownOrder & { readonly id: number }> {
+    if (asked.length === 0) return new Map();
+    const view = this.#commands.view();
+    return new Map(
+      asked.flatMap((one) => {
+        const order = view.order(one.question);
+        if (order === undefined) return [];
+        const { id, clientOrderId, filled, rest } = order;
+        return [[one, { id, clientOrderId, lots: filled + rest }] as const];
+      }),
+    );
+  }
+  /** Those the view does not have may be on their way into the engine: sent, but not answered yet. So their arrival is watched for. */
+  #watchArrivals(unseen: readonly PreparedCancel[]): {
+    readonly arrived: ReadonlyMap<number, KnownOrder>;
+    readonly end: () => void;
+  } {
+    const arrived = new Map<number, KnownOrder>();
+    if (unseen.length === 0) return { arrived, end: () => undefined };
+    const accounts = new Set(unseen.map(({ question }) => question.account));
     const end = this.#commands.listen((event) => {
-      if (event.kind === 'accepted' && event.account === account) arrived.set(event.order, event);
+      if (event.kind === 'accepted' && accounts.has(event.account)) arrived.set(event.order, event);
     });
-    try {
-      const events = await this.#commands.submit({
-        kind: 'cancel',
-        account,
-        ...(id === undefined ? {} : { orderId: id }),
-        ...(clientOrderId === undefined ? {} : { clientOrderId }),
-      });
-      const [done] = events;
-      const order = done?.kind === 'done' ? arrived.get(done.order) : undefined;
-      return this.#cancelled(name, events, order?.clientOrderId ?? clientOrderId ?? 0n, order?.lots);
-    } finally {
-      end();
-    }
+    return { arrived, end };
   }
   #cancelled(
-    name: OrderName,
+    { name, question }: PreparedCancel,
     events: readonly EngineEvent[],
-    clientOrderId: bigint,
-    lots: number | undefined,
+    known: KnownOrder | undefined,
   ): OrderOutcome {
     const done = takenEvent(events, this.#scales, name.clientOrderId);
     invariant(done.kind === 'done', 'a cancel that is taken ends an order', { seq: done.seq });
+    const { clientOrderId, lots } = known ?? {
+      clientOrderId: question.clientOrderId ?? 0n,
+      lots: done.rest,
+    };
     return outcomeOf(
       events,
-      { id: done.order, accountId: name.accountId, clientOrderId, waiting: false, lots: lots ?? done.rest },
+      { id: done.order, accountId: name.accountId, clientOrderId, waiting: false, lots },
       this.#marketOf(done),
     );
   }
@@ -219,6 +272,19 @@ class Orders implements OrderOperations {
     invariant(scale !== undefined, 'an open order is in a market of the configuration', { market });
     return scale;
   }
+}
+
+function cancelCommand(
+  { question: { account, id, clientOrderId } }: PreparedCancel,
+  open: { readonly id: number } | undefined,
+): Extract<CommandBody, { kind: 'cancel' }> {
+  if (open !== undefined) return { kind: 'cancel', account, orderId: open.id };
+  return {
+    kind: 'cancel',
+    account,
+    ...(id === undefined ? {} : { orderId: id }),
+    ...(clientOrderId === undefined ? {} : { clientOrderId }),
+  };
 }
 
 /** The answer to one order of a batch. What is no error of ours concerns all of it. */

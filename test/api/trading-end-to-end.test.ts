@@ -234,7 +234,7 @@ test('an engine of another name is not traded with', async () => {
         return String(error);
       }
     };
-    await until(probed, (text) => text.includes('restart the api'));
+    await until(probed, (text) => text.includes('refuses the link: it is engine main, not backup'));
     await until(
       async () => await apart.by(aliceKey, order('sell', '0.001')),
       ({ json }) => json['code'] === 'TRADING_UNAVAILABLE',

@@ -4,6 +4,7 @@ import { errorsOf } from '#core/errors';
 import { derivedId } from '#core/ids';
 import { assetId } from '#core/money';
 import {
+  type EngineState,
   type MarketView,
   type OrderOutcome,
   type OrderView,
@@ -84,6 +85,7 @@ const open: OrderView = {
 };
 const transfers = new Map<string, SpotTransferView>();
 
+let engineNow: EngineState = 'live';
 let calls: (readonly [string, ...unknown[]])[] = [];
 const heard = <T>(name: string, answer: (...args: never[]) => T) =>
   ((...args: never[]) => {
@@ -91,6 +93,7 @@ const heard = <T>(name: string, answer: (...args: never[]) => T) =>
     return answer(...args);
   }) as (...args: unknown[]) => T;
 const trading = {
+  engineStatus: () => ({ engine: engineNow, sinceMs: 1, seq: 7 }),
   markets: heard('markets', () => [market]),
   market: heard('market', () => market),
   book: heard('book', () => ({ market: 'ETH-USD', seq: 7, timeMs: 1, bids: [['2000', '1']], asks: [] })),
@@ -119,6 +122,15 @@ const trading = {
           if (place === 1) return fail('TRADING_ORDER_REJECTED', 'refused', { reason: 'would-cross' });
           return place === 2 ? new Error('password=hunter2') : outcome;
         }),
+      ),
+  ),
+  cancelEach: heard(
+    'cancelEach',
+    async (names: readonly unknown[]) =>
+      await Promise.resolve(
+        names.map((_, place) =>
+          place === 1 ? fail('TRADING_ORDER_UNKNOWN', 'none', { reason: 'unknown-order' }) : outcome,
+        ),
       ),
   ),
   amend: heard('amend', async () => await Promise.resolve(outcome)),
@@ -172,6 +184,7 @@ afterAll(async () => {
   await unreachable.close();
 });
 beforeEach(() => {
+  engineNow = 'live';
   calls = [];
 });
 
@@ -213,6 +226,17 @@ const routes = [
     ['cancelAll', { accountId: mine, market: 'ETH-USD' }],
   ],
   ['trade', post('/v1/orders/cancel-all', {}), ['cancelAll', { accountId: mine }]],
+  [
+    'trade',
+    post('/v1/orders/cancel-batch', { orders: [{ orderId: '7' }, { clientOrderId: '1' }] }),
+    [
+      'cancelEach',
+      [
+        { accountId: mine, orderId: '7' },
+        { accountId: mine, clientOrderId: '1' },
+      ],
+    ],
+  ],
   ['read', get('/v1/orders?after=5'), ['openOrders', { accountId: mine, after: '5', limit: 100 }]],
   ['read', get('/v1/orders/one?clientOrderId=1'), ['order', { accountId: mine, clientOrderId: '1' }]],
   [
@@ -279,6 +303,12 @@ test('a key acts for its accounts only: of several it names one, another is refu
         { ...order, accountId: stranger },
       ],
     }),
+    post('/v1/orders/cancel-batch', {
+      orders: [
+        { accountId: mine, orderId: '7' },
+        { accountId: stranger, orderId: '8' },
+      ],
+    }),
     get(`/v1/orders?accountId=${stranger}`),
     get(`/v1/orders/one?orderId=7&accountId=${stranger}`),
     get(`/v1/fills?accountId=${stranger}`),
@@ -331,6 +361,25 @@ test('a batch answers for each order in its place, and an unknown fault says not
     ],
   });
   expect(JSON.stringify(answer.json)).not.toContain('hunter2');
+});
+
+test('a batch of cancels answers for each name in its place', async () => {
+  const names = { orders: [{ orderId: '7' }, { orderId: '8' }] };
+  const { json } = await gateway.by(all, post('/v1/orders/cancel-batch', names));
+  expect(json).toMatchObject({
+    results: [{ ok: { orderId: '7' } }, { problem: { code: 'TRADING_ORDER_UNKNOWN', status: 404 } }],
+  });
+});
+
+test('a market, book, ticker or account of an engine that is away says so', async () => {
+  const urls = ['/v1/markets/ETH-USD', '/v1/markets/ETH-USD/book', '/v1/markets/ETH-USD/ticker'];
+  for (const engine of ['live', 'away'] as const) {
+    engineNow = engine;
+    for (const url of [...urls, `/v1/accounts/${mine}/spot`])
+      expect((await gateway.by(all, get(url))).json, url).toMatchObject({ engine });
+    expect((await gateway.by(all, get('/v1/markets'))).json).toMatchObject({ markets: [{ engine }] });
+  }
+  expect((await gateway.by(all, get('/v1/markets/ETH-USD/book'))).json).toMatchObject({ seq: 7 });
 });
 
 test('what has another form is refused with the field, and reaches nothing', async () => {

@@ -4,9 +4,11 @@
  */
 import type { Pool } from '#infra/db';
 import type { SettledEngine } from '../../settlement/store.ts';
+import { EngineWatch } from './engine-watch.ts';
 import { type Feed, type FeedOptions, LinkFeed } from './feed.ts';
 import { settledHistory } from './history.ts';
 
+export type { EngineWatch } from './engine-watch.ts';
 export type { Feed } from './feed.ts';
 
 export interface CreateFeedOptions extends Omit<FeedOptions, 'history'> {
@@ -16,3 +18,5 @@ export interface CreateFeedOptions extends Omit<FeedOptions, 'history'> {
 }
 export const createFeed = ({ pool, engine, ...options }: CreateFeedOptions): Feed =>
   new LinkFeed({ ...options, history: settledHistory(pool, engine) });
+export const createEngineWatch = (options: ConstructorParameters<typeof EngineWatch>[0]): EngineWatch =>
+  new EngineWatch(options);

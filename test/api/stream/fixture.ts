@@ -15,6 +15,7 @@ import type { CommandBody } from '../../../matching/commands.ts';
 import { type EngineConfig, parseEngineConfig } from '../../../matching/config.ts';
 import { createEngineCommands } from '../../../matching/trading/commands.ts';
 import type { NewOrder } from '../../../matching/trading/contract.ts';
+import { EngineWatch } from '../../../matching/trading/feed/engine-watch.ts';
 import { createMarkets } from '../../../matching/trading/markets.ts';
 import { createOrders } from '../../../matching/trading/orders.ts';
 import { accountOf, type World, worldOf } from '../../matching/trading/feed/exchange.ts';
@@ -100,15 +101,21 @@ export function tradingOf({ link, feed, scales, accounts }: World): StreamTradin
   const commands = createEngineCommands(link);
   const orders = createOrders({ commands, scales, accounts });
   const markets = createMarkets({ commands, scales, accounts });
+  const watch = new EngineWatch({ link, clock: { nowMs: () => Date.now() } });
+  watch.begin();
   return {
     feed,
+    engineStatus: () => watch.status,
+    onEngineStatus: (listener) => watch.listen(listener),
     market: (id) => markets.market(id),
     book: (id, levels) => feed.book(id, levels),
     ticker: (id) => feed.ticker(id),
     account: async (id) => await feed.account(id),
     place: async (order) => await orders.place(order),
+    placeAll: async (all) => await orders.placeAll(all),
     amend: async (name, change) => await orders.amend(name, change),
     cancel: async (name) => await orders.cancel(name),
+    cancelEach: async (names) => await orders.cancelEach(names),
     cancelAll: async (options) => await orders.cancelAll(options),
   };
 }
@@ -200,9 +207,10 @@ export interface Message {
   readonly [field: string]: unknown;
 }
 
-/** Keeps all that comes. */
+/** Keeps all that comes; what is said of the engine apart, because it says when it comes. */
 export class Recorder {
   readonly messages: Message[] = [];
+  readonly statuses: Message[] = [];
   readonly ws: WebSocket;
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
   #wake: () => void = () => undefined;
@@ -211,7 +219,8 @@ export class Recorder {
   private constructor(ws: WebSocket) {
     this.ws = ws;
     ws.on('message', (data: Buffer) => {
-      this.messages.push(JSON.parse(data.toString()) as Message);
+      const message = JSON.parse(data.toString()) as Message;
+      (message.type === 'status' ? this.statuses : this.messages).push(message);
       this.#wake();
     });
     ws.on('error', () => undefined);

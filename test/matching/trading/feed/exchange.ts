@@ -49,6 +49,7 @@ export class TestLink implements EngineLink {
   readonly #listeners = new Set<LinkListener>();
   readonly #slots = commandSlots(new ArrayBuffer(commandBytes));
   #engine: Engine;
+  #isConnected = true;
 
   constructor(config: EngineConfig) {
     this.config = config;
@@ -56,7 +57,7 @@ export class TestLink implements EngineLink {
   }
   readonly view = (): EngineView => this.#engine;
   readonly state = (): ReturnType<EngineLink['state']> => ({
-    connected: true,
+    connected: this.#isConnected,
     epoch: 1,
     settlementLags: false,
   });
@@ -92,6 +93,11 @@ export class TestLink implements EngineLink {
       for (const { onEvents } of [...this.#listeners]) onEvents(events, count);
     });
     return documents;
+  }
+  /** The connection is lost, or is back; what happened meanwhile is to be given before. */
+  connect(connected: boolean): void {
+    this.#isConnected = connected;
+    for (const { onConnected } of [...this.#listeners]) onConnected?.(connected);
   }
   /** The view begins anew with a snapshot. */
   reset(): void {
