@@ -14,6 +14,7 @@ import type { JournalNotice } from '../journal/reader.ts';
 import { type Recovered, Replica } from '../journal/replica.ts';
 import { writeSnapshot } from '../journal/snapshots.ts';
 import type { Side } from '../vocabulary.ts';
+import { inlineWholeCommands } from './inlining.ts';
 import { distance, Rings, type SharedRings } from './rings.ts';
 
 export interface EngineThreadData {
@@ -205,6 +206,7 @@ class Server {
   }
 }
 
+inlineWholeCommands();
 try {
   const { epoch, recovered, engine } = follow();
   send({ kind: 'recovered', recovered });

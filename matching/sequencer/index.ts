@@ -1,5 +1,6 @@
 /** The one order of commands: queue, journal, engine, publication. */
 export type { EngineState } from './engine-thread.ts';
+export { inlineWholeCommands, inliningOption } from './inlining.ts';
 export type { SequencerLimits } from './limits.ts';
 export { openSequencer } from './open.ts';
 export type {
