@@ -27,7 +27,7 @@ import {
   startSettler,
 } from '../settlement/index.ts';
 import { type EventPlace, isBefore, placeOf, wholeCommand } from '../settlement/settlement-events.ts';
-import { untilWritten } from './cases.ts';
+import { openStopCase, untilWritten } from './cases.ts';
 import type { EngineProcessConfig } from './config.ts';
 import { type Reconciler, type ReconcilerState, startReconciler } from './reconciler.ts';
 
@@ -65,6 +65,8 @@ export interface BooksParts {
     readonly settledSeq?: number;
     readonly waitingEvents?: number;
     readonly problem?: string;
+    /** It has stopped and is not tried again: what a person is to do before this process is started anew. */
+    readonly stopped?: { readonly code: string; readonly whatToDo: string };
   };
   readonly feed: { readonly ok: boolean; readonly problem?: string };
   readonly reconciliation: ReconcilerState & { readonly ok: boolean };
@@ -84,6 +86,10 @@ export interface Books {
   readonly close: (graceMs: number) => Promise<void>;
 }
 
+/** Where our role cannot migrate, a process that can will come. */
+const mayPass = (error: unknown): boolean =>
+  isOutage(error) || (isStrongroomError(error) && error.code === 'INFRA_MIGRATION_FAILED');
+
 export function openBooks(options: BooksOptions): Books {
   return new EngineBooks(options);
 }
@@ -102,8 +108,11 @@ class EngineBooks implements Books {
   readonly #timers: NodeJS.Timeout[] = [];
   #settlementProblem: string | undefined = 'not begun';
   #feedProblem: string | undefined = 'not begun';
-  /** An event did not reach the settler, so it must get none of those after it. */
-  #missed: StrongroomError | undefined;
+  /**
+   * Found here and not by the settler; it gets nothing more. An event did not reach it, or it could not begin for a reason that no
+   * waiting ends.
+   */
+  #ended: StrongroomError | undefined;
   #isStopTold = false;
   /** Of the last look, and looks since the head has followed. */
   #lookedAtSeq = 0;
@@ -127,13 +136,17 @@ class EngineBooks implements Books {
 
   parts(): BooksParts {
     const settler = this.#settler;
-    const problem = this.#stopped?.message ?? this.#settlementProblem;
+    const stopped = this.#stopped;
+    const problem = stopped?.message ?? this.#settlementProblem;
     const reconciliation = this.#reconciler?.state ?? {};
     return {
       settlement: {
         ok: !this.lags(),
         ...(settler === undefined ? {} : { settledSeq: settler.head.seq, waitingEvents: settler.waiting }),
         ...(problem === undefined ? {} : { problem }),
+        ...(stopped === undefined
+          ? {}
+          : { stopped: { code: stopped.code, whatToDo: stopped.whatToDo ?? '' } }),
       },
       feed: {
         ok: this.#feedProblem === undefined,
@@ -144,7 +157,7 @@ class EngineBooks implements Books {
   }
 
   get #stopped(): StrongroomError | undefined {
-    return this.#missed ?? this.#settler?.stopped;
+    return this.#ended ?? this.#settler?.stopped;
   }
 
   async stopFeeding(): Promise<void> {
@@ -162,7 +175,7 @@ class EngineBooks implements Books {
     const settler = this.#settler;
     if (settler === undefined) return;
     // With an event missing not all was offered: the next start books it from the journal.
-    const offeredSeq = this.#missed === undefined ? sequencer.publishedSeq : undefined;
+    const offeredSeq = this.#ended === undefined ? sequencer.publishedSeq : undefined;
     const drained = settler.drain(offeredSeq).then(
       () => true,
       () => false,
@@ -185,7 +198,7 @@ class EngineBooks implements Books {
     } catch (error) {
       // Not passed on: the sequencer would take us off its list, and orders would go on with nobody to book them.
       const { seq } = this.#last;
-      this.#missed = isStrongroomError(error)
+      this.#ended = isStrongroomError(error)
         ? error
         : fail('MATCHING_SETTLEMENT_STOPPED', `the events of command ${seq} were not taken`, { seq }, error);
     }
@@ -193,7 +206,10 @@ class EngineBooks implements Books {
 
   // -------------------------------------------------------------- begin
 
-  /** The first attempt decides about mistakes; after that PostgreSQL may come whenever it comes. */
+  /**
+   * A mistake ends the process when the first attempt finds it. PostgreSQL may come whenever it comes; a mistake that is found then
+   * is just as final, but cancels have been going on meanwhile, and go on.
+   */
   async #begin(): Promise<void> {
     try {
       await this.#attach();
@@ -204,15 +220,33 @@ class EngineBooks implements Books {
     }
   }
   async #goOn(): Promise<void> {
-    while (!this.#closing.signal.aborted) {
+    for (;;) {
       await delay(retryMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+      if (this.#closing.signal.aborted) return;
       try {
         await this.#attach();
         return;
       } catch (error) {
+        if (!mayPass(error)) {
+          this.#endWith(error);
+          return;
+        }
         this.#outage(error);
       }
     }
+  }
+  /** Asked again it would be the same answer. */
+  #endWith(error: unknown): void {
+    const { pool, engineName, clock } = this.#options;
+    const atMs = clock.nowMs();
+    const ended = isStrongroomError(error)
+      ? error
+      : fail('MATCHING_SETTLEMENT_STOPPED', `it cannot begin: ${messageOf(error)}`, { engineName }, error);
+    this.#ended = ended;
+    this.#feedProblem = 'stopped';
+    this.#tellStop(async () => {
+      await openStopCase(pool, engineName, ended, atMs);
+    }, ended);
   }
   #outage(error: unknown): void {
     const problem = messageOf(error);
@@ -242,7 +276,13 @@ class EngineBooks implements Books {
       ...(settlement.lagEventsMax === undefined ? {} : { lagMax: settlement.lagEventsMax }),
     });
     // Not ours to interrupt from here to the end: what is published meanwhile would be missing.
-    this.#replayTo(settler);
+    try {
+      this.#replayTo(settler);
+    } catch (error) {
+      // It may have begun with a part.
+      void settler.stop();
+      throw error;
+    }
     this.#settler = settler;
     this.#settlementProblem = undefined;
     sequencer.neededFrom(settler.neededFrom);
@@ -322,20 +362,19 @@ class EngineBooks implements Books {
     const stopped = this.#stopped;
     if (stopped === undefined || this.#isStopTold) return;
     this.#isStopTold = true;
-    this.#feeding.abort();
-    this.#options.log.error({ err: stopped, code: stopped.code }, 'settlement.stopped');
-    void this.#openCase(engine.name, settler.head.portion + 1n, stopped);
-  }
-  async #openCase(engine: string, portion: bigint, error: StrongroomError): Promise<void> {
-    const { pool, clock, log } = this.#options;
+    const { pool, clock } = this.#options;
     const open = caseOfRefusal(pool, clock);
-    await untilWritten(
-      async () => {
-        await open({ engine, portion, error });
-      },
-      this.#closing.signal,
-      (failed) => log.warn({ err: failed }, 'case.waiting'),
-    );
+    const portion = settler.head.portion + 1n;
+    this.#tellStop(async () => {
+      await open({ engine: engine.name, portion, error: stopped });
+    }, stopped);
+  }
+  #tellStop(openCase: () => Promise<void>, stopped: StrongroomError): void {
+    const { log } = this.#options;
+    this.#feeding.abort();
+    const { code, whatToDo } = stopped;
+    log.error({ err: stopped, code, whatToDo }, 'settlement.stopped');
+    void untilWritten(openCase, this.#closing.signal, (error) => log.warn({ err: error }, 'case.waiting'));
   }
 
   // -------------------------------------------------------------- deposits to spot

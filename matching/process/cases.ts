@@ -1,9 +1,10 @@
-/** What a person has to look at: balances of engine and ledger that differ. */
+/** What a person has to look at: balances of engine and ledger that differ, an engine that cannot be settled at all. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { StrongroomError } from '#core/errors';
 import { derivedId } from '#core/ids';
 import { openCase } from '#infra/cases';
 import { inTransaction, type Pool } from '#infra/db';
-import type { Reconciliation } from '../settlement/index.ts';
+import { type Reconciliation, settlementCaseKind } from '../settlement/index.ts';
 
 /** Between two attempts while PostgreSQL does not answer: who opens a case has nothing more urgent. */
 const retryMs = 1_000;
@@ -35,6 +36,23 @@ export async function openDifferenceCase(
           ledger: ledger.toString(),
         })),
       },
+    });
+  });
+}
+
+/** The settlement could not begin, and no waiting will let it. One case per engine is open, with that of a refused portion. */
+export async function openStopCase(
+  pool: Pool,
+  engineName: string,
+  { code, message, whatToDo = '' }: StrongroomError,
+  atMs: number,
+): Promise<void> {
+  await inTransaction(pool, async (tx) => {
+    await openCase(tx, {
+      id: derivedId('case', `settlement/${engineName}/${code}/${atMs}`),
+      kind: settlementCaseKind,
+      subject: `engine:${engineName}`,
+      details: { code, problem: message, whatToDo },
     });
   });
 }

@@ -6,13 +6,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { errorsOf } from '#core/errors';
+import { findFreePorts } from '../../infra/dev/ports.ts';
 import type { EngineConfig } from '../config.ts';
 import { matchingErrors } from '../errors.ts';
 import { connectLink, type EngineLink } from '../link/index.ts';
@@ -62,14 +62,6 @@ interface Node {
   readonly exited: Promise<unknown>;
   /** The code it ended with by itself. */
   readonly ended: () => string | undefined;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }
 
 async function startNode(folder: string, name: string, config: DrillProcessConfig): Promise<Node> {
@@ -146,7 +138,9 @@ async function drillIn(folder: string, config: EngineConfig): Promise<DrillOutco
   const engineConfigFile = path.join(folder, 'engine.json');
   writeFileSync(engineConfigFile, JSON.stringify(config));
   const journal = path.join(folder, 'journal');
-  const ports = [await freePort(), await freePort()] as const;
+  // Both are named to the clients before the standby listens, so they cannot be left to the system.
+  const firstPort = await findFreePorts(2);
+  const ports = [firstPort, firstPort + 1] as const;
   const shared = { folder: journal, engineConfigFile, token };
   const nodes: Node[] = [];
   let link: EngineLink | undefined;

@@ -33,11 +33,11 @@ let trailing: TrailingEngine | undefined;
 
 async function compare(): Promise<FromReconcileThread> {
   try {
-    const compared = await reconcile(options, ({ seq }) => {
+    const compared = await reconcile(options, (head) => {
       // A database that was restored is behind us.
-      if (trailing === undefined || trailing.seq > seq)
-        trailing = new TrailingEngine({ folder, config, seq });
-      trailing.advanceTo(seq);
+      if (trailing === undefined || trailing.seq > head.seq)
+        trailing = new TrailingEngine({ folder, config, at: head });
+      trailing.advanceTo(head.seq);
       return trailing;
     });
     return { kind: 'compared', ...compared };

@@ -10,6 +10,7 @@ import { matchingErrors } from '../errors.ts';
 import { configHashOf, nodeFiles, Replica } from '../journal/index.ts';
 import { JournalReader } from '../journal/reader.ts';
 import type { EngineBalances } from '../settlement/index.ts';
+import { type EventPlace, wholeCommand } from '../settlement/settlement-events.ts';
 
 const fail = errorsOf(matchingErrors);
 
@@ -26,12 +27,14 @@ export class TrailingEngine implements EngineBalances {
   readonly #waiting: Waiting[] = [];
   #lastIndex = -1;
 
-  /** Begins with the newest snapshot before the command. */
-  constructor(options: { readonly folder: string; readonly config: EngineConfig; readonly seq: number }) {
-    const { folder, config, seq } = options;
+  /** Begins with the newest snapshot from which the event can be reached. */
+  constructor(options: { readonly folder: string; readonly config: EngineConfig; readonly at: EventPlace }) {
+    const { folder, config, at } = options;
     const journal = { files: nodeFiles, folder, configHash: configHashOf(config) };
-    // Before it, so that the events of the command itself are counted.
-    const start = new Replica({ ...journal, config, snapshotsThroughSeq: Math.max(seq - 1, 0) });
+    // The events of a command are to be counted only where it is settled in part. A command that is settled whole is not needed any
+    // more, so the oldest snapshot that is kept may be the one behind it.
+    const snapshotsThroughSeq = at.index === wholeCommand ? at.seq : Math.max(at.seq - 1, 0);
+    const start = new Replica({ ...journal, config, snapshotsThroughSeq });
     this.#engine = start.engine;
     this.#reader = new JournalReader({ ...journal, afterSeq: start.engine.seq });
   }
@@ -39,7 +42,7 @@ export class TrailingEngine implements EngineBalances {
   get seq(): number {
     return this.#engine.seq;
   }
-  /** Of the last command that was applied here; -1 before the first. */
+  /** Of the last command that was applied here; -1 before the first, also behind a snapshot. */
   get lastIndex(): number {
     return this.#lastIndex;
   }

@@ -1,12 +1,19 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { openCases } from '#infra/cases';
 import { openPool, type Pool } from '#infra/db';
 import { createLogger } from '#infra/log';
+import { findFreePorts } from '../../../infra/dev/ports.ts';
+import { migrate } from '../../../infra/migrations.ts';
+import { type EngineConfig, parseEngineConfig } from '../../../matching/config.ts';
 import { type Books, openBooks } from '../../../matching/process/books.ts';
 import { openSequencer, type Sequencer } from '../../../matching/sequencer/index.ts';
+import { openEngine } from '../../../matching/settlement/index.ts';
 import { databaseForThisFile } from '../../support/database.ts';
 import { config } from '../settlement/fixture.ts';
 import { engineName, openCustomers, until } from './fixture.ts';
@@ -22,18 +29,25 @@ interface Opened {
   readonly sequencer: Sequencer;
   readonly books: Books;
 }
+interface More {
+  readonly name?: string;
+  readonly engineConfig?: EngineConfig;
+  /** Where the books find PostgreSQL. */
+  readonly url?: string;
+}
 /** @param passesOn whether the books get the next event */
-async function open(passesOn: () => boolean, name = engineName): Promise<Opened> {
+async function open(passesOn: () => boolean, more: More = {}): Promise<Opened> {
+  const { name = engineName, engineConfig = config, url = databaseUrl } = more;
   const folder = mkdtempSync(path.join(tmpdir(), 'books-'));
   closing.push(async () => rmSync(folder, { recursive: true, force: true }));
-  const pool = openPool({ connectionString: databaseUrl, applicationName: 'test-books' });
+  const pool = openPool({ connectionString: url, applicationName: 'test-books' });
   closing.push(async () => await pool.end());
   const clock = { nowMs: () => Date.now() };
-  const sequencer = await openSequencer({ folder, config, clock });
+  const sequencer = await openSequencer({ folder, config: engineConfig, clock });
   closing.push(async () => await sequencer.close());
   const books = openBooks({
     pool,
-    databaseUrl,
+    databaseUrl: url,
     sequencer: {
       submit: async (command) => await sequencer.submit(command),
       subscribe: (listener) =>
@@ -47,7 +61,7 @@ async function open(passesOn: () => boolean, name = engineName): Promise<Opened>
       },
     },
     folder,
-    config,
+    config: engineConfig,
     engineName: name,
     settlement: { reconcileEveryMs: 60_000 },
     clock,
@@ -105,7 +119,7 @@ test('an event that is missing stops the settlement and new orders, and is a cas
 
 test('an event in the middle of the last command that is missing is not passed over at the end', async () => {
   let skip = 0;
-  const { pool, sequencer, books } = await open(() => --skip !== 0, 'hole');
+  const { pool, sequencer, books } = await open(() => --skip !== 0, { name: 'hole' });
   await until(
     async () => await sequencer.balance(2, 2),
     ({ available }) => available > 0n,
@@ -125,4 +139,76 @@ test('an event in the middle of the last command that is missing is not passed o
     `SELECT h.seq::int, h.index FROM matching.head AS h JOIN matching.engine AS e ON e.no = h.engine WHERE e.name = 'hole'`,
   );
   expect(rows).toEqual([{ seq: events[0]?.seq, index: 0 }]);
+});
+
+/** PostgreSQL behind a door that is closed at first. */
+async function door(): Promise<{ readonly url: string; open: () => Promise<void>; bytes: () => number }> {
+  const real = new URL(databaseUrl);
+  const url = new URL(databaseUrl);
+  const port = await findFreePorts();
+  url.port = String(port);
+  let bytes = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const there = connect({ port: Number.parseInt(real.port, 10), host: real.hostname });
+    for (const socket of [client, there]) {
+      sockets.add(socket);
+      socket
+        .on('error', () => undefined)
+        .on('close', () => {
+          client.destroy();
+          there.destroy();
+        });
+    }
+    client.on('data', (data) => {
+      bytes += data.length;
+    });
+    client.pipe(there).pipe(client);
+  });
+  closing.push(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return {
+    url: url.href,
+    open: async () => {
+      await once(server.listen(port, real.hostname), 'listening');
+    },
+    bytes: () => bytes,
+  };
+}
+
+test('a mistake that shows only when PostgreSQL comes late is final: health and a case say what to do, cancels go on', async () => {
+  const registry = openPool({ connectionString: databaseUrl, applicationName: 'test-books' });
+  closing.push(async () => await registry.end());
+  await migrate(registry);
+  await openEngine(registry, 'renamed', config);
+  const { url, open: openDoor, bytes } = await door();
+  const others = parseEngineConfig({ ...config, markets: config.markets.slice(0, 1) });
+  const { sequencer, books } = await open(() => true, { name: 'renamed', engineConfig: others, url });
+  expect(books.parts().settlement).toMatchObject({ ok: false, problem: expect.any(String) as unknown });
+  expect(books.parts().settlement.stopped).toBeUndefined();
+  await openDoor();
+  const [found] = await until(
+    async () => (await openCases(registry)).filter(({ subject }) => subject === 'engine:renamed'),
+    (cases) => cases.length > 0,
+  );
+  const whatToDo = expect.stringContaining('a name of its own') as unknown;
+  const problem = 'renamed was settled with other assets or markets';
+  expect(found).toMatchObject({
+    kind: 'settlement-refused',
+    details: { code: 'MATCHING_ENGINE_DIFFERS', problem, whatToDo },
+  });
+  expect(books.parts()).toMatchObject({
+    settlement: { ok: false, problem, stopped: { code: 'MATCHING_ENGINE_DIFFERS', whatToDo } },
+    feed: { ok: false, problem: 'stopped' },
+  });
+  expect(books.lags()).toBe(true);
+  await sequencer.submit({ kind: 'open-account', account: 1 });
+  const [cancelled] = await sequencer.submit({ kind: 'cancel-all', account: 1 });
+  expect(cancelled?.kind).toBe('cancelled-all');
+  // Three times as long as between two attempts.
+  const asked = bytes();
+  await delay(1_500);
+  expect(bytes()).toBe(asked);
 });
