@@ -1,6 +1,6 @@
 /** SEMANTICS.md: Amend, Cancel, and what limits an account. */
 import { describe, expect, test } from 'vitest';
-import { oneMarket } from './configs.ts';
+import { ethUsd, oneMarket } from './configs.ts';
 import { Desk } from './desk.ts';
 
 /** Two bids at a price, the own one first. */
@@ -83,6 +83,100 @@ describe('an amended order', () => {
     expect(desk.balance(1, 0).held).toBe(500n);
     expect(desk.amend('stop', { lots: 1 })).toEqual(['amended stop 1@0 kept']);
     expect(desk.balance(1, 0).held).toBe(100n);
+  });
+});
+
+describe('an amended order, at the edges', () => {
+  test('pays the rate of takers for what it takes', () => {
+    const desk = queued();
+    desk.place({ account: 3, side: 'sell', price: 102, lots: 2 });
+    desk.amend('own', { price: 102 });
+    // 200 base at 2,500 ppm is 0.5.
+    expect(desk.balance(1, 0).available).toBe(1_000_200n - 1n);
+    // 612 quote at 1,000 ppm.
+    expect(desk.balance(3, 1).available).toBe(1_000_612n - 1n);
+  });
+
+  test('that is filled whole has no more events', () => {
+    const desk = queued();
+    desk.place({ account: 3, side: 'sell', price: 102, lots: 9, as: 'ask' });
+    expect(desk.amend('own', { price: 102 })).toEqual([
+      'amended own 6@102 lost',
+      'trade own ask 6@102 left 0 3',
+    ]);
+    expect(desk.amend('own', { lots: 7 })).toEqual(['rejected unknown-order']);
+  });
+
+  test('keeps its place with fewer lots only: the same price said again changes nothing of that', () => {
+    const desk = queued();
+    expect(desk.amend('own', { price: 100, lots: 5 })).toEqual(['amended own 5@100 kept']);
+    expect(desk.amend('own', { price: 99, lots: 4 })).toEqual([
+      'amended own 4@99 lost',
+      'rested own 4@99 shows 4',
+    ]);
+  });
+
+  test('that is an iceberg may show all it has, or come to more slices than there may be', () => {
+    const config = { ...oneMarket, markets: [{ ...ethUsd, maxOrderLots: 1_000, maxOrderValue: 1_000_000 }] };
+    const desk = new Desk(config);
+    desk.place({ side: 'buy', price: 100, lots: 100, displayLots: 1, as: 'own' });
+    expect(desk.amend('own', { lots: 101 })).toEqual(['rejected invalid-lots']);
+    expect(desk.amend('own', { lots: 1 })).toEqual(['amended own 1@100 kept']);
+    expect(desk.amend('own', { lots: 2 })).toEqual(['amended own 2@100 lost', 'rested own 2@100 shows 1']);
+  });
+
+  test('outside a band that came later may change its lots, and trades at its price', () => {
+    const desk = queued();
+    desk.submit({ kind: 'set-band', market: 0, low: 90, high: 99 });
+    expect(desk.book('buy')).toBe('12@100/2');
+    expect(desk.amend('own', { lots: 7 })).toEqual(['amended own 7@100 lost', 'rested own 7@100 shows 7']);
+    expect(desk.amend('own', { lots: 5 })).toEqual(['amended own 5@100 kept']);
+    expect(desk.place({ account: 3, side: 'sell', price: 99, lots: 7, as: 'taker' }).slice(1)).toEqual([
+      'trade taker other 6@100 left 1 0',
+      'trade taker own 1@100 left 0 4',
+    ]);
+  });
+
+  test('is found by its order id where both ids are given', () => {
+    const desk = new Desk();
+    desk.place({ side: 'buy', price: 100, lots: 5, as: 'own' });
+    desk.place({ side: 'buy', price: 100, lots: 5, clientOrderId: 8n, as: 'named' });
+    const both = { account: 1, orderId: desk.orderId('own'), clientOrderId: 8n };
+    expect(desk.told(desk.submit({ kind: 'amend', ...both, lots: 4 }))).toEqual(['amended own 4@100 kept']);
+    expect(desk.told(desk.submit({ kind: 'cancel', ...both }))).toEqual(['done own cancelled 4']);
+    expect(desk.told(desk.submit({ kind: 'cancel', ...both }))).toEqual(['rejected unknown-order']);
+  });
+
+  test('of a waiting stop-limit needs the balance, also in an auction', () => {
+    const desk = new Desk(oneMarket, { units: 1_000n });
+    const stop = { type: 'stop-limit', triggerPrice: 105 } as const;
+    desk.place({ ...stop, side: 'buy', price: 100, lots: 2, as: 'stop' });
+    desk.setMarket('auction');
+    expect(desk.amend('stop', { lots: 4 })).toEqual(['rejected insufficient-balance']);
+    expect(desk.amend('stop', { lots: 3 })).toEqual(['amended stop 3@100 kept']);
+    expect(desk.balance(1, 1)).toEqual({ available: 100n, held: 900n });
+  });
+});
+
+describe('the kill switch of an account', () => {
+  test('is a block and a cancel of all: nothing of it is open, nothing new comes, and it can be undone', () => {
+    const desk = queued();
+    desk.place({ side: 'sell', type: 'stop', timeInForce: 'ioc', triggerPrice: 95, lots: 2, as: 'stop' });
+    desk.submit({ kind: 'set-account', account: 1, blocked: true, feeTier: 0 });
+    expect(desk.told(desk.submit({ kind: 'cancel-all', account: 1 }))).toEqual([
+      'done own cancelled 6',
+      'done stop cancelled 2',
+      'cancelled-all 2',
+    ]);
+    expect([desk.balance(1, 0), desk.balance(1, 1)]).toEqual([
+      { available: 1_000_000n, held: 0n },
+      { available: 1_000_000n, held: 0n },
+    ]);
+    expect(desk.place({ side: 'buy', price: 100, lots: 1 })).toEqual(['rejected account-blocked']);
+    // Those of others stay.
+    expect(desk.book('buy')).toBe('6@100');
+    desk.submit({ kind: 'set-account', account: 1, blocked: false, feeTier: 0 });
+    expect(desk.place({ side: 'buy', price: 100, lots: 1, as: 'again' })).toHaveLength(2);
   });
 });
 

@@ -227,4 +227,120 @@ describe('the uncross', () => {
     const stop = { side: 'buy', type: 'stop-limit', price: 100, triggerPrice: 100, lots: 1 } as const;
     expect(desk.place({ ...stop, account: 3 })).toEqual(['rejected would-trigger']);
   });
+
+  test('chooses volume before all else, also far from the last price', () => {
+    // At 98 seven are traded and five buys too many; at 103 five, and nothing is left.
+    expect(
+      opened(
+        [
+          [1, 'buy', 5, 103],
+          [1, 'buy', 7, 98],
+          [2, 'sell', 5, 97],
+          [3, 'sell', 2, 98],
+        ],
+        { lastPrice: 103 },
+      ),
+    ).toEqual(['trade a c 5@98 left 0 0', 'trade b d 2@98 left 5 0', 'open']);
+  });
+
+  test('goes by price and then by arrival on both sides, at one price for all', () => {
+    expect(
+      opened([
+        [1, 'buy', 2, 100],
+        [1, 'buy', 2, 102],
+        [1, 'buy', 2, 102],
+        [2, 'sell', 1, 99],
+        [3, 'sell', 2, 98],
+        [2, 'sell', 2, 99],
+      ]),
+    ).toEqual([
+      'trade b e 2@100 left 0 0',
+      'trade c d 1@100 left 1 0',
+      'trade c f 1@100 left 0 1',
+      'trade a f 1@100 left 1 0',
+      'open',
+    ]);
+  });
+
+  test('looks at no self-trade mode: the newer order ends with all its lots, whatever lost its place since', () => {
+    const desk = new Desk(roomy);
+    desk.setMarket('auction');
+    const modes = { decrement: 'decrement', maker: 'cancel-maker' } as const;
+    desk.place({ side: 'sell', price: 100, lots: 5, selfTrade: modes.decrement, as: 'older' });
+    desk.place({ side: 'buy', price: 100, lots: 9, displayLots: 2, selfTrade: modes.maker, as: 'newer' });
+    desk.amend('older', { lots: 6 });
+    expect(desk.setMarket('open')).toEqual(['done newer self-trade 9', 'open']);
+    expect(desk.book('sell')).toBe('6@100');
+    expect(desk.balance(1, 1)).toEqual({ available: 1_000_000n, held: 0n });
+  });
+
+  test('does nothing where the best bid is below the best ask, and leaves the last price', () => {
+    expect(
+      opened([
+        [1, 'buy', 5, 99],
+        [2, 'sell', 5, 100],
+      ]),
+    ).toEqual(['open']);
+  });
+
+  test('rounds the fee of each of its trades up', () => {
+    const desk = auction([
+      [1, 'buy', 3, 100],
+      [2, 'sell', 1, 100],
+      [3, 'sell', 1, 100],
+      [4, 'sell', 1, 100],
+    ]);
+    desk.setMarket('open');
+    // Three times 100 base at 1,000 ppm: 0.1, rounded up each time. Three times 300 quote: 0.3.
+    expect(desk.balance(1, 0).available).toBe(1_000_300n - 3n);
+    expect([desk.balance(0, 0).available, desk.balance(0, 1).available]).toEqual([3n, 3n]);
+  });
+
+  test('may be at a price outside a band that came later', () => {
+    const desk = auction([
+      [1, 'buy', 5, 106],
+      [2, 'sell', 5, 105],
+    ]);
+    desk.submit({ kind: 'set-band', market: 0, low: 95, high: 102 });
+    // The nearest to the middle of the band that both sides have said.
+    expect(desk.setMarket('open')).toEqual(['trade a b 5@105 left 0 0', 'open']);
+  });
+});
+
+describe('a market that is halted in its auction', () => {
+  test('takes no order and no amend, but cancels; then the auction goes on', () => {
+    const desk = auction([
+      [1, 'buy', 5, 101],
+      [2, 'sell', 5, 100],
+      [3, 'sell', 5, 100],
+    ]);
+    expect(desk.setMarket('halted')).toEqual(['halted']);
+    expect(desk.place({ side: 'buy', price: 100, lots: 1 })).toEqual(['rejected market-closed']);
+    expect(desk.amend('a', { lots: 4 })).toEqual(['rejected market-closed']);
+    expect(desk.cancel('b', 2)).toEqual(['done b cancelled 5']);
+    expect([desk.book('buy'), desk.book('sell')]).toEqual(['5@101', '5@100']);
+    expect(desk.setMarket('auction')).toEqual(['auction']);
+    expect(desk.amend('a', { lots: 4 })).toEqual(['amended a 4@101 kept']);
+    expect(desk.place({ account: 4, side: 'sell', price: 99, lots: 1, as: 'd' })).toHaveLength(2);
+    // Four are traded at 100 and at 101, and at both two sells are left: the lower of them.
+    expect(desk.setMarket('open')).toEqual(['trade a d 1@100 left 3 0', 'trade a c 3@100 left 0 2', 'open']);
+  });
+
+  test('is opened with its uncross, as if it had not been halted', () => {
+    const desk = auction([
+      [1, 'buy', 5, 100],
+      [2, 'sell', 5, 100],
+    ]);
+    desk.setMarket('halted');
+    expect(desk.setMarket('open')).toEqual(['trade a b 5@100 left 0 0', 'open']);
+  });
+
+  test('a post-only order may be moved across in an auction, and trades in it', () => {
+    const desk = new Desk(roomy);
+    desk.place({ side: 'buy', price: 99, lots: 2, postOnly: true, as: 'bid' });
+    desk.place({ account: 2, side: 'sell', price: 101, lots: 2, as: 'ask' });
+    desk.setMarket('auction');
+    expect(desk.amend('bid', { price: 101 })).toEqual(['amended bid 2@101 lost', 'rested bid 2@101 shows 2']);
+    expect(desk.setMarket('open')).toEqual(['trade bid ask 2@101 left 0 0', 'open']);
+  });
 });

@@ -107,7 +107,7 @@ function outcomeOf(submit: () => EngineEvent[]): EngineEvent[] | Error {
   }
 }
 
-function stateOfEngine(engine: Engine, config: EngineConfig, plain: Reference): unknown {
+export function stateOfEngine(engine: Engine, config: EngineConfig, plain: Reference): unknown {
   return {
     openOrders: engine.openOrders,
     reads: readsOfEngine(engine, config, plain),
@@ -117,7 +117,7 @@ function stateOfEngine(engine: Engine, config: EngineConfig, plain: Reference): 
     ),
   };
 }
-function stateOfReference(plain: Reference, config: EngineConfig): unknown {
+export function stateOfReference(plain: Reference, config: EngineConfig): unknown {
   return {
     openOrders: plain.openOrders().length,
     reads: readsOfReference(plain, config),

@@ -1,6 +1,6 @@
 /**
- * An engine with accounts that have something, for tests that tell a short story. Every command also goes to the reference, and
- * both must say the same, so each story is one about both.
+ * An engine with accounts that have something, for tests that tell a short story. Every command also goes to the reference; both
+ * must say the same and have the same in books and balances, so each story is one about both.
  */
 import { expect } from 'vitest';
 import type { Command, CommandBody, PlaceFields } from '../../../matching/commands.ts';
@@ -9,7 +9,7 @@ import { createEngine } from '../../../matching/engine/index.ts';
 import type { EngineEvent } from '../../../matching/events.ts';
 import { createReference } from '../../../matching/reference/index.ts';
 import type { MarketState, RejectReason, Side } from '../../../matching/vocabulary.ts';
-import { type DocumentEngine, documentEngine } from './both.ts';
+import { type DocumentEngine, documentEngine, stateOfEngine, stateOfReference } from './both.ts';
 import { oneMarket } from './configs.ts';
 
 type Fields = Partial<PlaceFields> & { readonly side: Side; readonly as?: string };
@@ -38,6 +38,8 @@ export class Desk {
     const command: Command = { ...body, seq: this.#seq, timeMs: this.timeMs };
     const events = this.fast.submit(command);
     expect(this.#reference.submit(command)).toEqual(events);
+    const state = stateOfReference(this.#reference, this.config);
+    expect(stateOfEngine(this.fast.engine, this.config, this.#reference)).toEqual(state);
     return events;
   }
 

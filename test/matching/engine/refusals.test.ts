@@ -385,4 +385,88 @@ describe('a command with many faults', () => {
     desk.submit({ kind: 'cancel-all', account: 3 });
     expect(refusal()).toBe('insufficient-balance');
   });
+
+  test('of a market order: no room, then nobody, then no balance', () => {
+    const desk = new Desk({ ...oneMarket, ordersMax: 1 }, { units: 50n });
+    desk.credit(2, 1, 1_000n);
+    desk.place({ account: 2, side: 'buy', price: 100, lots: 1, as: 'bid' });
+    const budget = { side: 'buy', budget: 900, lots: 0 } as const;
+    expect(desk.reasonOf(marketOrder(budget))).toBe('capacity');
+    desk.cancel('bid', 2);
+    expect(desk.reasonOf(marketOrder(budget))).toBe('no-liquidity');
+    const roomy = new Desk(oneMarket, { units: 50n });
+    roomy.credit(2, 0, 1_000n);
+    roomy.place({ account: 2, side: 'sell', price: 100, lots: 1 });
+    expect(roomy.reasonOf(marketOrder(budget))).toBe('insufficient-balance');
+  });
+
+  test('of a limit order: the state before the client order id, the balance before what it would meet', () => {
+    const desk = new Desk(oneMarket, { units: 299n });
+    desk.credit(2, 0, 1_000n);
+    desk.place({ account: 2, side: 'sell', price: 100, lots: 1 });
+    expect(desk.reasonOf(limit({ lots: 5, timeInForce: 'fok' }))).toBe('insufficient-balance');
+    expect(desk.reasonOf(limit({ lots: 5, postOnly: true }))).toBe('insufficient-balance');
+    desk.credit(1, 1, 9_000n);
+    expect(desk.reasonOf(limit({ lots: 5, timeInForce: 'fok' }))).toBe('not-fillable');
+    expect(desk.reasonOf(limit({ lots: 5, postOnly: true }))).toBe('would-cross');
+    desk.place({ side: 'buy', price: 95, lots: 1, clientOrderId: 5n });
+    desk.setMarket('auction');
+    expect(desk.reasonOf(limit({ timeInForce: 'ioc', clientOrderId: 5n }))).toBe('not-in-auction');
+    expect(desk.reasonOf(limit({ clientOrderId: 5n, lots: 41 }))).toBe('duplicate-client-id');
+  });
+
+  test('of an amend is refused for the first of the documented list', () => {
+    const desk = new Desk({ ...oneMarket, limits: { openOrders: 9, ordersPerSecond: 2 } }, { units: 2_000n });
+    desk.place({ side: 'buy', price: 100, lots: 4, postOnly: true, as: 'own' });
+    desk.place({ account: 2, side: 'sell', price: 100, lots: 3 });
+    desk.place({ account: 2, side: 'sell', price: 105, lots: 1 });
+    desk.submit({ kind: 'set-band', market: 0, low: 95, high: 106 });
+    block(desk);
+    desk.setMarket('halted');
+    let change = { account: 0, orderId: 99, price: 100, lots: 4 };
+    const refusal = (more: Partial<typeof change> = {}, elapsedMs = 1_000): RejectReason | undefined => {
+      desk.timeMs += elapsedMs;
+      change = { ...change, ...more };
+      return desk.reasonOf({ kind: 'amend', ...change });
+    };
+    expect(refusal()).toBe('unknown-account');
+    expect(refusal({ account: 1 })).toBe('unknown-order');
+    expect(refusal({ orderId: desk.orderId('own') }, 0)).toBe('account-blocked');
+    expect(refusal({}, 0)).toBe('rate-limit');
+    expect(refusal()).toBe('account-blocked');
+    desk.submit({ kind: 'set-account', account: 1, blocked: false, feeTier: 0 });
+    expect(refusal()).toBe('invalid-order');
+    expect(refusal({ price: 200, lots: 41 })).toBe('market-closed');
+    desk.setMarket('open');
+    expect(refusal()).toBe('invalid-lots');
+    expect(refusal({ lots: 3 })).toBe('already-filled');
+    expect(refusal({ lots: 40 })).toBe('invalid-price');
+    expect(refusal({ price: 110 })).toBe('outside-band');
+    expect(refusal({ price: 106 })).toBe('value-limit');
+    expect(refusal({ lots: 20 })).toBe('would-cross');
+    expect(refusal({ price: 104 })).toBe('insufficient-balance');
+    expect(refusal({ lots: 6 })).toBeUndefined();
+  });
+
+  test.each<[RejectReason, CommandBody]>([
+    ['unknown-account', { kind: 'credit', account: 9, asset: 9, units: -1n, position: -1 }],
+    ['unknown-asset', { kind: 'credit', account: 1, asset: 9, units: -1n, position: -1 }],
+    ['invalid-amount', { kind: 'credit', account: 1, asset: 0, units: -1n, position: -1 }],
+    ['duplicate-transfer', { kind: 'credit', account: 1, asset: 0, units: 2n ** 62n, position: 1 }],
+    ['unknown-account', { kind: 'debit', account: 9, asset: 9, units: 0n, clientOrderId: 5n }],
+    ['unknown-asset', { kind: 'debit', account: 1, asset: 9, units: 0n, clientOrderId: 5n }],
+    ['invalid-amount', { kind: 'debit', account: 1, asset: 0, units: 0n, clientOrderId: 5n }],
+    ['duplicate-client-id', { kind: 'debit', account: 1, asset: 0, units: 2n ** 62n, clientOrderId: 5n }],
+    ['account-blocked', { kind: 'debit', account: 1, asset: 0, units: 2n ** 62n, clientOrderId: 6n }],
+    ['account-exists', { kind: 'open-account', account: 9 }],
+    ['unknown-account', { kind: 'cancel', account: 9, orderId: 99 }],
+    ['unknown-account', { kind: 'cancel-all', account: 9, market: 9 }],
+    ['unknown-account', { kind: 'set-account', account: 9, blocked: false, feeTier: 9 }],
+    ['unknown-market', { kind: 'set-band', market: 9, low: 9, high: 1 }],
+  ])('%s comes first', (why, command) => {
+    const desk = new Desk({ ...oneMarket, accountsMax: 4 });
+    desk.place({ side: 'buy', price: 100, lots: 1, clientOrderId: 5n });
+    block(desk);
+    expect(desk.reasonOf(command)).toBe(why);
+  });
 });

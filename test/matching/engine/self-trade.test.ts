@@ -118,4 +118,84 @@ describe('an order that meets one of its own account', () => {
       'done taker budget 7',
     ]);
   });
+
+  test('with cancel-maker takes an iceberg out with all that it hides', () => {
+    const desk = new Desk();
+    desk.place({ side: 'sell', price: 100, lots: 9, displayLots: 2, as: 'own' });
+    expect(desk.place({ ...buy, lots: 1, selfTrade: 'cancel-maker' })).toEqual([
+      'accepted taker',
+      'done own self-trade 9',
+      'rested taker 1@101 shows 1',
+    ]);
+    expect(desk.balance(1, 0)).toEqual({ available: 1_000_000n, held: 0n });
+  });
+
+  test('with decrement of as many lots: the maker ends, then the taker', () => {
+    const desk = new Desk();
+    desk.place({ side: 'sell', price: 100, lots: 3, as: 'own' });
+    expect(desk.place({ ...buy, lots: 3, selfTrade: 'decrement' })).toEqual([
+      'accepted taker',
+      'decremented taker own 3 left 0 0',
+      'done own decremented 0',
+      'done taker decremented 0',
+    ]);
+    expect([desk.balance(1, 0), desk.balance(1, 1)]).toEqual([
+      { available: 1_000_000n, held: 0n },
+      { available: 1_000_000n, held: 0n },
+    ]);
+  });
+
+  test('with decrement pays no fee, sets no last price, and what it lost counts as not filled', () => {
+    const desk = new Desk();
+    desk.place({ account: 2, side: 'buy', type: 'stop-limit', triggerPrice: 100, price: 90, lots: 1 });
+    desk.place({ side: 'sell', price: 100, lots: 9, as: 'own' });
+    expect(desk.place({ ...buy, lots: 4, selfTrade: 'decrement' }).slice(1)).toEqual([
+      'decremented taker own 4 left 0 5',
+      'done taker decremented 0',
+    ]);
+    expect(desk.balance(0, 0).available).toBe(0n);
+    expect(desk.fast.engine.market(0)?.lastPrice ?? 0).toBe(0);
+    expect(desk.amend('own', { lots: 4 })).toEqual(['amended own 4@100 kept']);
+  });
+
+  test.each(['cancel-maker', 'cancel-taker', 'cancel-both', 'decrement'] as const)(
+    'with %s: fills before it are kept by both sides to the unit',
+    (selfTrade) => {
+      const desk = askedDesk();
+      desk.place({ ...buy, lots: 5, selfTrade });
+      // 600 quote for 200 base; with two modes three lots more at 101 of the last one, or none.
+      const lastFilled = selfTrade === 'cancel-maker' ? 3n : 0n;
+      const paid = 600n + lastFilled * 303n;
+      const held = desk.balance(1, 1).held;
+      expect(desk.balance(1, 1).available).toBe(1_000_000n - paid - held);
+      expect(desk.balance(2, 1).available).toBe(1_000_000n + 600n - 1n);
+      const base = desk.balance(1, 0);
+      expect(base.available + base.held).toBe(1_000_000n + 199n + (lastFilled > 0n ? 299n : 0n));
+    },
+  );
+
+  test('that was amended follows its own mode, after fills too', () => {
+    const desk = askedDesk();
+    desk.place({ account: 1, side: 'buy', price: 99, lots: 6, selfTrade: 'cancel-maker', as: 'bid' });
+    desk.place({ account: 2, side: 'sell', price: 99, lots: 1 });
+    expect(desk.amend('bid', { price: 101 })).toEqual([
+      'amended bid 5@101 lost',
+      'trade bid first 2@100 left 3 0',
+      'done own self-trade 3',
+      'trade bid last 3@101 left 0 1',
+    ]);
+  });
+
+  test('a market order that finds nobody but itself was accepted, and ends', () => {
+    const desk = new Desk();
+    desk.place({ side: 'sell', price: 100, lots: 2, as: 'own' });
+    const order = { side: 'buy', budget: 900, lots: 1, as: 'taker' } as const;
+    expect(desk.market(order)).toEqual(['accepted taker', 'done taker self-trade 1']);
+    expect(desk.market({ ...order, selfTrade: 'cancel-maker' })).toEqual([
+      'accepted taker',
+      'done own self-trade 2',
+      'done taker no-liquidity 1',
+    ]);
+    expect(desk.balance(1, 1)).toEqual({ available: 1_000_000n, held: 0n });
+  });
 });
