@@ -4,10 +4,11 @@
  * come as far as the feed began at, and trades after the settled head come from memory. The settlement may be further than the
  * view; what it has booked by then is passed over when the view comes by it. So each trade counts once.
  */
+import type { CandleRow } from '../../settlement/candles.ts';
 import type { EventPlace } from '../../settlement/settlement-events.ts';
 import { isBefore, wholeCommand } from '../../settlement/settlement-events.ts';
 import type { PublicTrade } from '../views.ts';
-import { Candle, type CandleNumbers, joined } from './candle.ts';
+import { Candle, joined } from './candle.ts';
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
@@ -103,13 +104,13 @@ export class CandleSeries {
    * What is settled up to `head`, from `fromMs` on.
    * @returns false when that is not far enough; nothing was changed then
    */
-  load(head: EventPlace, fromMs: number, settled: readonly CandleNumbers[]): boolean {
+  load(head: EventPlace, fromMs: number, settled: readonly CandleRow[]): boolean {
     const pending = this.#pending;
     if (pending === undefined) return true;
     if (isBefore(head, this.#after)) return false;
     this.#late = pending.map(({ timeMs }) => floorTo(timeMs, minuteMs));
     this.#lateBeforeMs = this.#completeFromMs;
-    this.#minutes = settled.map(Candle.of);
+    this.#minutes = settled.map((row) => Candle.of(row, this.#tickUnits));
     this.#completeFromMs = fromMs;
     this.#pending = undefined;
     this.#counted = head;

@@ -1,4 +1,5 @@
 /** What was traded in a span of time, in the numbers of the engine. Sums are exact however many trades there are. */
+import type { CandleRow } from '../../settlement/candles.ts';
 import type { CandleView } from '../contract.ts';
 import type { MarketScale } from '../scale.ts';
 
@@ -27,18 +28,6 @@ class Sum {
   }
 }
 
-/** Of the settled trades: prices in ticks, value in quote units. */
-export interface CandleNumbers {
-  readonly startMs: number;
-  readonly open: number;
-  readonly high: number;
-  readonly low: number;
-  readonly close: number;
-  readonly lots: bigint;
-  readonly value: bigint;
-  readonly trades: number;
-}
-
 export class Candle {
   readonly startMs: number;
   readonly open: number;
@@ -58,11 +47,13 @@ export class Candle {
     this.close = price;
   }
 
-  static of({ startMs, open, high, low, close, lots, value, trades }: CandleNumbers): Candle {
+  /** Of settled trades. @param tickUnits quote units of a lot at one tick */
+  static of(settled: CandleRow, tickUnits: number): Candle {
+    const { startMs, open, high, low, close, lots, value, trades } = settled;
     const candle = new Candle(startMs, open);
     candle.#span(high, low, close);
     candle.#lots.addBig(lots);
-    candle.#value.addBig(value);
+    candle.#value.addBig(value * BigInt(tickUnits));
     candle.trades = trades;
     return candle;
   }

@@ -137,9 +137,7 @@ export class HistoryLoader {
     const { head, candles1m } = await history.candlesAtHead(scale.no, sinceMs);
     // It has begun anew meanwhile.
     if (signal.aborted) return false;
-    const tickUnits = BigInt(scale.config.tickUnits);
-    const candles = candles1m.map((row) => ({ ...row, value: row.value * tickUnits }));
-    if (!series.load(head, sinceMs, candles)) return false;
+    if (!series.load(head, sinceMs, candles1m)) return false;
     onLoaded(market);
     return true;
   }

@@ -51,8 +51,7 @@ export async function candlesIn(
   // Asked first: the newest one that is booked by now may go on, and what follows it is not known; those before it have ended.
   const [newest] = isLoaded ? [] : await history.candles(scale.no, { intervalMs, ...always, limit: 1 });
   const rows = await history.candles(scale.no, range);
-  const tickUnits = BigInt(scale.config.tickUnits);
-  const settled = rows.map((row) => Candle.of({ ...row, value: row.value * tickUnits }));
+  const settled = rows.map((row) => Candle.of(row, scale.config.tickUnits));
   if (isLoaded) return [...settled.map((candle) => candle.view(scale)), ...views];
   const beforeMs = newest?.startMs ?? 0;
   return settled.filter(({ startMs }) => startMs < beforeMs).map((candle) => candle.view(scale));
