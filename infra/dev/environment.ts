@@ -21,6 +21,7 @@ import {
   type StopSignal,
   type Supervisor,
 } from './processes.ts';
+import { type Keeper, keepRunning } from './restarts.ts';
 import { emptyState, localPassword, lockState, makeFolder, openState, type StateFolder } from './state.ts';
 import {
   apiProcess,
@@ -69,6 +70,8 @@ export interface EnvironmentOptions {
   /** Changes or adds to what a process is started with; for tests that put a proxy in between. */
   readonly adjust?: (process: SuiteProcess) => SuiteProcess;
   readonly onUnexpectedExit?: (name: string, exit: ProcessExit, logFile: string) => void;
+  /** Given: a process of the suite that ends by itself is started again, and what becomes of it is told here. */
+  readonly onRestart?: (text: string) => void;
   /** Told of the supervisor before anything starts, so that a signal can stop a boot half-way. */
   readonly onSupervisor?: (supervisor: Supervisor) => void;
 }
@@ -90,7 +93,7 @@ export interface RunningEnvironment {
   readonly logFileOf: (name: string) => string;
   /** Stops the process if it runs, and starts it again as before; returns when it is ready. */
   readonly restart: (name: string) => Promise<void>;
-  /** Lets a process die at a named point, once; it need not be restarted for it. */
+  /** Lets a process die at a named point, once; it need not be restarted for it. Nobody but `restart` starts it again then. */
   readonly armFailpoint: (name: string, failpoint: FailpointName) => { readonly fired: () => boolean };
   /** Returns when the process has ended. @throws INFRA_PROCESS_UNKNOWN */
   readonly kill: (name: string, signal: StopSignal) => Promise<void>;
@@ -102,6 +105,7 @@ interface Boot {
   readonly options: EnvironmentOptions;
   readonly state: StateFolder;
   readonly supervisor: Supervisor;
+  readonly keeper: Keeper | undefined;
   readonly ports: Readonly<Record<PortName, number>>;
   cluster?: RunningCluster;
   files?: SuiteFiles;
@@ -204,7 +208,7 @@ async function bootSuiteProcess(
   boot: Boot,
   make: (settings: SuiteSettings) => SuiteProcess,
 ): Promise<string> {
-  const { name, entry, args, configFile, env = {}, healthUrl } = configure(boot, make);
+  const { name, entry, args, configFile, env = {}, healthUrl, finalExitCode } = configure(boot, make);
   await boot.supervisor.start(
     nodeProcess({
       name,
@@ -216,6 +220,7 @@ async function bootSuiteProcess(
       readyTimeoutMs: suiteReadyTimeoutMs,
     }),
   );
+  boot.keeper?.keep(name, finalExitCode);
   return healthUrl;
 }
 
@@ -320,7 +325,7 @@ function linkText(addresses: SuiteAddresses): string {
 
 function handleOf(boot: Boot, release: () => void): RunningEnvironment {
   const addresses = addressesOf(boot);
-  const { supervisor, state } = boot;
+  const { supervisor, state, keeper } = boot;
   return {
     postgresUrl: boot.postgresUrl,
     temporalAddress: boot.temporalAddress,
@@ -339,8 +344,10 @@ function handleOf(boot: Boot, release: () => void): RunningEnvironment {
     logFileOf: (name) => path.join(state.logs, `${name}.log`),
     restart: async (name) => {
       await supervisor.restart(name);
+      keeper?.resume(name);
     },
     armFailpoint: (name, failpoint) => {
+      keeper?.leave(name);
       const folder = failpointFolder(addresses.dataFolder, name);
       mkdirSync(folder, { recursive: true });
       rmSync(firedFile(folder, failpoint), { force: true });
@@ -373,6 +380,8 @@ export async function bootEnvironment(options: EnvironmentOptions = {}): Promise
   supervisor.onUnexpectedExit(({ spec }, exit) => {
     options.onUnexpectedExit?.(spec.name, exit, spec.logFile);
   });
+  const keeper =
+    options.onRestart === undefined ? undefined : keepRunning(supervisor, { tell: options.onRestart });
   try {
     if (options.fresh === true) emptyState(state);
     const needs = {
@@ -391,6 +400,7 @@ export async function bootEnvironment(options: EnvironmentOptions = {}): Promise
       options,
       state,
       supervisor,
+      keeper,
       ports,
       postgresUrl: '',
       temporalAddress: '',

@@ -68,6 +68,9 @@ function optionsOf(flags: Flags, purpose: 'environment' | 'demo'): EnvironmentOp
       const how = exit.signal ?? `exit code ${exit.code ?? 'unknown'}`;
       process.stderr.write(`${name} ended by itself (${how}); its log is ${logFile}\n`);
     },
+    onRestart: (text) => {
+      process.stderr.write(`${text}\n`);
+    },
   };
 }
 

@@ -73,6 +73,8 @@ export interface Supervisor {
   readonly restart: (name: string) => Promise<RunningProcess>;
   /** For good: the suite's own processes first, then the servers in the reverse order of their start. */
   readonly stopAll: () => Promise<void>;
+  /** Since `stopAll`: nothing is started any more. */
+  readonly isStopping: boolean;
   /** Called when a process ends that nobody stopped, after it was ready. */
   readonly onUnexpectedExit: (listener: (process: RunningProcess, exit: ProcessExit) => void) => void;
 }
@@ -99,12 +101,17 @@ export function lastLines(logFile: string): string {
   }
 }
 
-function notReady(spec: ProcessSpec, happened: string, cause?: unknown): Error {
+function notReady(spec: ProcessSpec, happened: string, cause?: unknown, exitCode?: number | null): Error {
   const tail = lastLines(spec.logFile);
   return fail(
     'INFRA_PROCESS_NOT_READY',
     `${spec.name} did not come up: ${happened}. Its log is ${spec.logFile}${tail === '' ? ' (empty)' : `, which ends:\n${tail}`}`,
-    { process: spec.name, logFile: spec.logFile, happened },
+    {
+      process: spec.name,
+      logFile: spec.logFile,
+      happened,
+      ...(typeof exitCode === 'number' ? { exitCode } : {}),
+    },
     cause,
   );
 }
@@ -161,7 +168,8 @@ async function untilReady(
     const outcome = await Promise.race([probe, died]);
     if (outcome === true) return;
     if (outcome instanceof Error) throw notReady(spec, `it cannot be run: ${outcome.message}`, outcome);
-    if (outcome !== false) throw notReady(spec, describeExit(outcome.code, outcome.signal));
+    if (outcome !== false)
+      throw notReady(spec, describeExit(outcome.code, outcome.signal), undefined, outcome.code);
     if (performance.now() > deadline)
       throw notReady(spec, `it was not ready after ${spec.readyTimeoutMs} ms`, lastFailure);
     await delay(probeIntervalMs);
@@ -255,6 +263,9 @@ export function createSupervisor(): Supervisor {
     find,
     restart,
     stopAll,
+    get isStopping() {
+      return closed;
+    },
     onUnexpectedExit: (listener) => {
       listeners.push(listener);
     },

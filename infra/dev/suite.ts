@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import type { JsonValue } from '#core/canonical-json';
+import { exitForPerson } from '../../matching/process/exit-codes.ts';
 import { cacheRoot } from './state.ts';
 import { booksOnlyUsd, hotVault, type ServiceId, type SuiteFiles, serviceKeyIdOf } from './suite-files.ts';
 
@@ -41,6 +42,8 @@ export interface SuiteProcess {
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 200 when the process serves. */
   readonly healthUrl: string;
+  /** It ended with this because a person must decide before it is started again. */
+  readonly finalExitCode?: number;
 }
 
 const host = '127.0.0.1';
@@ -182,6 +185,8 @@ export function engineProcess({ addresses, files }: SuiteSettings): SuiteProcess
       settlement: { reconcileEveryMs: 2000 },
     },
     healthUrl: engineHealthUrl(addresses),
+    // Fenced by a standby that somebody has started beside us, it would fence that one in turn.
+    finalExitCode: exitForPerson,
   };
 }
 

@@ -3,7 +3,8 @@
  *
  *   engine --config FILE
  *
- * Ends with exit code 1 when it may or can go on no longer: fenced by another primary, journal not writable, engine failed.
+ * Ends when it may or can go on no longer: with exit code 1 what may be started again (journal not writable, engine failed), with 2
+ * what a person decides about first (fenced by another primary, a mistake).
  */
 import { parseArgs } from 'node:util';
 import { isStrongroomError, messageOf } from '#core/errors';
@@ -11,14 +12,21 @@ import { loadConfig } from '#infra/config';
 import { createLogger } from '#infra/log';
 import { engineProcessConfigSchema, readEngineConfig, readLinkToken } from './config.ts';
 import { startEngineProcess } from './engine-process.ts';
+import { exitCodeOf } from './exit-codes.ts';
 
 const log = createLogger('engine');
 
+let knownMode: 'primary' | 'standby' | undefined;
+
 function end(error: unknown): never {
-  const code = isStrongroomError(error) ? error.code : undefined;
-  log.fatal({ err: error, code }, 'engine.failed');
-  process.stderr.write(`engine stopped: ${code === undefined ? '' : `${code}: `}${messageOf(error)}\n`);
-  process.exit(1);
+  const { code, whatToDo } = isStrongroomError(error) ? error : {};
+  log.fatal({ err: error, code, whatToDo }, 'engine.failed');
+  const advice = whatToDo === undefined ? '' : ` ${whatToDo}`;
+  // The last line of the log: what a supervisor shows.
+  process.stderr.write(
+    `engine stopped: ${code === undefined ? '' : `${code}: `}${messageOf(error)}.${advice}\n`,
+  );
+  process.exit(exitCodeOf(error, knownMode));
 }
 
 async function main(): Promise<void> {
@@ -30,6 +38,7 @@ async function main(): Promise<void> {
     }),
   );
   const { databaseUrl, settlement, link, mode } = config;
+  knownMode = mode;
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });

@@ -12,6 +12,7 @@ import { customerMain, customerSpot, houseSuspense, openingBalance, spotOut } fr
 import { connectLink, type EngineLink } from '#matching/link';
 import { createSupervisor, type Supervisor } from '../../../infra/dev/processes.ts';
 import { checkoutRoot } from '../../../infra/dev/state.ts';
+import { exitForPerson } from '../../../matching/process/exit-codes.ts';
 import { verifySettlement } from '../../../matching/settlement/index.ts';
 import { openEngine } from '../../../matching/settlement/store.ts';
 import { databaseForThisFile, superuserOf } from '../../support/database.ts';
@@ -170,7 +171,7 @@ describe('the engine process', () => {
     const answer = await takeOver(standby, standby.token);
     expect(answer.status).toBe(200);
     expect(await answer.json()).toMatchObject({ epoch: 2, seq, behind: 0, linkPort: standby.linkPort });
-    expect(await old?.exited).toMatchObject({ code: 1 });
+    expect(await old?.exited).toMatchObject({ code: exitForPerson });
     expect(readFileSync(primary.logFile, 'utf8')).toContain('"code":"MATCHING_FENCED"');
     await until(
       () => Promise.resolve(link.state()),
