@@ -17,7 +17,9 @@ import {
   type Side,
   writeCommand,
 } from '../../matching/contract.ts';
+import { plainMarket } from '../../matching/csv/plain-config.ts';
 import { createEngine, type Engine } from '../../matching/engine/index.ts';
+import { seededRandom } from '../seeded-random.ts';
 import { OpenOrders } from './open-orders.ts';
 import { type PeerCall, peerCallOf } from './peer-calls.ts';
 
@@ -79,19 +81,11 @@ const flowConfig = (): EngineConfig =>
     ],
     markets: [
       {
-        id: 'BASE-QUOTE',
-        base: 0,
-        quote: 1,
-        lotUnits: 1,
-        tickUnits: 1,
-        minPrice: 1,
+        ...plainMarket,
         maxPrice: ladderTicks,
-        minOrderLots: 1,
         maxOrderLots: 1_000_000,
         maxOrderValue: budgetUnits,
-        collarPpm: 1_000_000,
         fees: [{ makerPpm: 500, takerPpm: 1_000 }],
-        state: 'open',
       },
     ],
     ordersMax: 1 << 18,
@@ -99,17 +93,6 @@ const flowConfig = (): EngineConfig =>
     limits: { openOrders: 1 << 18, ordersPerSecond: 0 },
     clientIdsKept: 1,
   });
-
-/** Mulberry32 (Ettinger, public domain). */
-function seededRandom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 class FlowMaker {
   readonly calls: PeerCall[] = [];

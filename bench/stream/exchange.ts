@@ -20,13 +20,10 @@ import { findFreePorts } from '../../infra/dev/ports.ts';
 import { type EngineConfig, parseEngineConfig } from '../../matching/config.ts';
 import { wholeCommand } from '../../matching/settlement/settlement-events.ts';
 import type { TradingAccounts } from '../../matching/trading/accounts.ts';
-import { createEngineCommands } from '../../matching/trading/commands.ts';
-import { EngineWatch } from '../../matching/trading/feed/engine-watch.ts';
 import { LinkFeed } from '../../matching/trading/feed/feed.ts';
 import type { SettledHistory } from '../../matching/trading/feed/history.ts';
-import { createMarkets } from '../../matching/trading/markets.ts';
-import { createOrders } from '../../matching/trading/orders.ts';
 import { createScales } from '../../matching/trading/scale.ts';
+import { streamMarket, streamTradingOf } from './stream-trading.ts';
 
 const host = '127.0.0.1';
 export const market = 'ETH-USD';
@@ -41,23 +38,7 @@ const config: EngineConfig = parseEngineConfig({
     { id: 'ledger:eth', unitExponent: 5 },
     { id: 'ledger:usd', unitExponent: 3 },
   ],
-  markets: [
-    {
-      id: market,
-      base: 0,
-      quote: 1,
-      lotUnits: 1,
-      tickUnits: 1,
-      minPrice: 1_000,
-      maxPrice: 500_000,
-      minOrderLots: 1,
-      maxOrderLots: 1_000_000,
-      maxOrderValue: 10 ** 14,
-      collarPpm: 1_000_000,
-      fees: [{ makerPpm: 0, takerPpm: 0 }],
-      state: 'open',
-    },
-  ],
+  markets: [{ ...streamMarket, id: market }],
   ordersMax: 100_000,
   accountsMax: 64,
   limits: { openOrders: 10_000, ordersPerSecond: 0 },
@@ -155,26 +136,7 @@ export async function openGateway(engine: EnginePlace): Promise<Gateway> {
   const scales = createScales(config, () => 9);
   const clock = { nowMs: () => Date.now() };
   const feed = new LinkFeed({ link, scales, accounts: names, history: nothingSettled, clock });
-  const commands = createEngineCommands(link);
-  const orders = createOrders({ commands, scales, accounts: names });
-  const markets = createMarkets({ commands, scales, accounts: names });
-  const watch = new EngineWatch({ link, clock });
-  watch.begin();
-  const trading: StreamTrading = {
-    feed,
-    engineStatus: () => watch.status,
-    onEngineStatus: (listener) => watch.listen(listener),
-    market: (id) => markets.market(id),
-    book: (id, levels) => feed.book(id, levels),
-    ticker: (id) => feed.ticker(id),
-    account: async (id) => await feed.account(id),
-    place: async (order) => await orders.place(order),
-    placeAll: async (all) => await orders.placeAll(all),
-    amend: async (name, change) => await orders.amend(name, change),
-    cancel: async (name) => await orders.cancel(name),
-    cancelEach: async (names) => await orders.cancelEach(names),
-    cancelAll: async (options) => await orders.cancelAll(options),
-  };
+  const trading = streamTradingOf({ link, feed, scales, accounts: names, clock });
   const tokens = Array.from({ length: tokenCount }, () => randomBytes(32).toString('base64url'));
   const auth = createTradingAuth({
     authenticate: createAuthenticate({

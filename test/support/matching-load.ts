@@ -1,23 +1,20 @@
 /** An engine for tests and what clients send it: a command is a pure function of client and serial, so anyone can say what it was. */
 
 import { createHash } from 'node:crypto';
+import { seededRandom } from '../../bench/seeded-random.ts';
 import type { Command, CommandBody } from '../../matching/commands.ts';
 import { type EngineConfig, parseEngineConfig } from '../../matching/config.ts';
+import { plainMarket } from '../../matching/csv/plain-config.ts';
 import type { EngineEvent } from '../../matching/events.ts';
 
-const fees = [{ makerPpm: 1_000, takerPpm: 2_000 }];
 const market = {
-  quote: 1,
+  ...plainMarket,
   lotUnits: 10,
-  tickUnits: 1,
-  minPrice: 1,
   maxPrice: 1_000,
-  minOrderLots: 1,
   maxOrderLots: 10_000,
   maxOrderValue: 10_000_000,
   collarPpm: 100_000,
-  fees,
-  state: 'open' as const,
+  fees: [{ makerPpm: 1_000, takerPpm: 2_000 }],
 };
 export const loadConfig: EngineConfig = parseEngineConfig({
   assets: [
@@ -54,23 +51,12 @@ export function openingCommands(clients: number): CommandBody[] {
   ];
 }
 
-/** Mulberry32 (public domain): a small generator with a seed. */
-function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Of account `client` + 1. The client order id tells client and serial, so that a command in a journal tells whose it is. */
 export const clientOrderIdOf = (client: number, serial: number): bigint =>
   (BigInt(client + 1) << 40n) | BigInt(serial);
 
 export function loadCommand(client: number, serial: number): CommandBody {
-  const next = random(client * 1_000_003 + serial);
+  const next = seededRandom(client * 1_000_003 + serial);
   const whole = (below: number): number => Math.floor(next() * below);
   const account = client + 1;
   const kind = next();

@@ -11,37 +11,21 @@ import type { StreamTrading } from '../../../api/stream/channels.ts';
 import { attachStream, type Stream, type StreamNotice } from '../../../api/stream/index.ts';
 import { type StreamLimits, streamPath } from '../../../api/stream/limits.ts';
 import { createTradingAuth } from '../../../api/trading-auth.ts';
+import { streamMarket, streamTradingOf } from '../../../bench/stream/stream-trading.ts';
 import type { CommandBody } from '../../../matching/commands.ts';
 import { type EngineConfig, parseEngineConfig } from '../../../matching/config.ts';
-import { createEngineCommands } from '../../../matching/trading/commands.ts';
 import type { NewOrder } from '../../../matching/trading/contract.ts';
-import { EngineWatch } from '../../../matching/trading/feed/engine-watch.ts';
-import { createMarkets } from '../../../matching/trading/markets.ts';
-import { createOrders } from '../../../matching/trading/orders.ts';
 import { accountOf, type World, worldOf } from '../../matching/trading/feed/exchange.ts';
 import { type Holder, newHolder, nextMs, signedBy } from '../signing.ts';
 
-const free = [{ makerPpm: 0, takerPpm: 0 }];
-const market = {
-  lotUnits: 1,
-  tickUnits: 1,
-  minPrice: 1_000,
-  maxPrice: 500_000,
-  minOrderLots: 1,
-  maxOrderLots: 1_000_000,
-  maxOrderValue: 10 ** 14,
-  collarPpm: 1_000_000,
-  fees: free,
-  state: 'open' as const,
-};
 export const config: EngineConfig = parseEngineConfig({
   assets: [
     { id: 'ledger:eth', unitExponent: 5 },
     { id: 'ledger:usd', unitExponent: 3 },
   ],
   markets: [
-    { ...market, id: 'ETH-USD', base: 0, quote: 1 },
-    { ...market, id: 'USD-ETH', base: 1, quote: 0 },
+    { ...streamMarket, id: 'ETH-USD' },
+    { ...streamMarket, id: 'USD-ETH', base: 1, quote: 0 },
   ],
   ordersMax: 20_000,
   accountsMax: 64,
@@ -97,28 +81,8 @@ export const openingCommands = rich.flatMap((account): CommandBody[] => [
   ),
 ]);
 
-export function tradingOf({ link, feed, scales, accounts }: World): StreamTrading {
-  const commands = createEngineCommands(link);
-  const orders = createOrders({ commands, scales, accounts });
-  const markets = createMarkets({ commands, scales, accounts });
-  const watch = new EngineWatch({ link, clock: { nowMs: () => Date.now() } });
-  watch.begin();
-  return {
-    feed,
-    engineStatus: () => watch.status,
-    onEngineStatus: (listener) => watch.listen(listener),
-    market: (id) => markets.market(id),
-    book: (id, levels) => feed.book(id, levels),
-    ticker: (id) => feed.ticker(id),
-    account: async (id) => await feed.account(id),
-    place: async (order) => await orders.place(order),
-    placeAll: async (all) => await orders.placeAll(all),
-    amend: async (name, change) => await orders.amend(name, change),
-    cancel: async (name) => await orders.cancel(name),
-    cancelEach: async (names) => await orders.cancelEach(names),
-    cancelAll: async (options) => await orders.cancelAll(options),
-  };
-}
+export const tradingOf = ({ link, feed, scales, accounts }: World): StreamTrading =>
+  streamTradingOf({ link, feed, scales, accounts, clock: { nowMs: () => Date.now() } });
 
 const running: Served[] = [];
 /** For `afterEach`. */
