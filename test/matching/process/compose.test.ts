@@ -9,6 +9,7 @@ const read = (file: string): string => readFileSync(path.join(checkoutRoot, file
 const service = z.looseObject({
   image: z.string(),
   command: z.array(z.string()).optional(),
+  restart: z.string().optional(),
   volumes: z.array(z.string()).default([]),
   networks: z.array(z.string()).default([]),
   depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
@@ -71,4 +72,12 @@ test('co-signers share no network with the database, and two processes share dat
     ['signer-3'],
     ['engine', 'engine-standby'],
   ]);
+});
+
+test('all that serves is started again when it crashes, but the primary, which could fence the one after it', () => {
+  const restarts = Object.entries(services).map(([name, { restart }]) => [name, restart]);
+  const served = restarts.filter(([name]) => name !== 'install');
+  expect(served).toHaveLength(restarts.length - 1);
+  for (const [name, restart] of served)
+    expect([name, restart]).toEqual([name, name === 'engine' ? 'no' : 'unless-stopped']);
 });

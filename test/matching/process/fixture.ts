@@ -7,11 +7,12 @@ import type { Id } from '#core/ids';
 import { type AssetId, amount } from '#core/money';
 import type { Pool } from '#infra/db';
 import { createLedger, type Ledger } from '#ledger';
-import { customerMain, customerSpot, houseSuspense, openingBalance, spotIn } from '#ledger/contract';
+import { spotIn } from '#ledger/contract';
 import { nodeProcess } from '../../../infra/dev/node-process.ts';
 import { findFreePorts } from '../../../infra/dev/ports.ts';
 import { answersOk, type ProcessExit, type Supervisor } from '../../../infra/dev/processes.ts';
-import { coin, config, customer, gold, startUnits, usd } from '../settlement/fixture.ts';
+import { coin, fundCustomers, gold, usd } from '../../support/spot-customers.ts';
+import { config } from '../settlement/fixture.ts';
 
 export const host = '127.0.0.1';
 export const engineName = 'main';
@@ -139,29 +140,7 @@ export async function until<T>(read: () => Promise<T>, isDone: (value: T) => boo
 /** Customers 1 to `customers` with money in their main accounts, and half of it on its way to spot. */
 export async function openCustomers(pool: Pool, customers: number): Promise<Ledger> {
   const ledger = createLedger({ pool });
-  const all = Array.from({ length: customers }, (_, at) => at + 1);
-  for (const [asset, units] of startUnits) {
-    await ledger.openAccounts(pool, [
-      { path: houseSuspense, asset },
-      ...all.flatMap((at) => [
-        { path: customerMain(customer(at)), asset },
-        { path: customerSpot(customer(at)), asset },
-      ]),
-    ]);
-    const results = await ledger.apply(
-      all.flatMap((at) =>
-        openingBalance({
-          reference: `start/${asset}/${at}`,
-          account: customerMain(customer(at)),
-          against: houseSuspense,
-          amount: amount(asset, 2n * units),
-        }),
-      ),
-    );
-    const refused = results.find(({ status }) => status !== 'ok');
-    if (refused !== undefined) throw new Error(`the start of ${asset}: ${JSON.stringify(refused)}`);
-    for (const at of all) await moveToSpot(ledger, `start/spot/${asset}/${at}`, customer(at), asset, units);
-  }
+  await fundCustomers(pool, ledger, { reference: 'start', customers });
   return ledger;
 }
 

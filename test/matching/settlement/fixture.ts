@@ -1,9 +1,8 @@
 /** An exchange in miniature: customers with money in the ledger, a real engine, and its journal in memory. */
-import { derivedId, type Id } from '#core/ids';
-import { amount, assetId } from '#core/money';
+import { amount } from '#core/money';
 import type { Pool } from '#infra/db';
 import { createLedger, type Ledger, readEvents } from '#ledger';
-import { customerMain, customerSpot, houseSuspense, openingBalance, spotIn } from '#ledger/contract';
+import { spotIn } from '#ledger/contract';
 import {
   type Command,
   type CommandBody,
@@ -24,12 +23,17 @@ import {
   type SettlerOptions,
   startSettler,
 } from '../../../matching/settlement/index.ts';
+import {
+  coin,
+  coinUnit,
+  customer,
+  fundCustomers,
+  gold,
+  startUnits,
+  usd,
+} from '../../support/spot-customers.ts';
 
-/** One engine unit is 10^9 base units, as of ether. */
-export const coin = assetId('eip155:31337/slip44:60');
-export const coinUnit = 10n ** 9n;
-export const usd = assetId('ledger:usd');
-export const gold = assetId('ledger:gold');
+export { coin, coinUnit, customer, gold, startUnits, usd };
 
 const market = {
   lotUnits: 1_000,
@@ -113,8 +117,6 @@ export class TestSequencer {
 const firstCommandMs = 1_790_000_000_000;
 const betweenCommandsMs = 17_000;
 
-export const customer = (at: number): Id<'acc'> => derivedId('acc', `customer ${at}`);
-
 export interface Exchange {
   readonly ledger: Ledger;
   readonly engine: SettledEngine;
@@ -126,13 +128,6 @@ export interface Exchange {
   /** Customer's request, base units of the ledger. */
   moveIn(reference: string, at: number, asset: typeof usd, units: bigint): Promise<void>;
 }
-
-/** Spot units of each asset that a customer begins with, base units. */
-export const startUnits = new Map([
-  [coin, 10n ** 9n * coinUnit],
-  [usd, 10n ** 15n],
-  [gold, 10n ** 12n],
-]);
 
 export async function openExchange(
   pool: Pool,
@@ -152,33 +147,7 @@ export async function openExchange(
     );
     if (results[0]?.status !== 'ok') throw new Error(`spot-in: ${results[0]?.status ?? ''}`);
   };
-  const all = Array.from({ length: customers }, (_, at) => at + 1);
-  for (const [asset, units] of startUnits) {
-    await ledger.openAccounts(pool, [
-      { path: houseSuspense, asset },
-      ...all.flatMap((at) => [
-        { path: customerMain(customer(at)), asset },
-        { path: customerSpot(customer(at)), asset },
-      ]),
-    ]);
-    const results = await ledger.apply(
-      all.flatMap((at) => [
-        ...openingBalance({
-          reference: `${name}/${asset}/${at}`,
-          account: customerMain(customer(at)),
-          against: houseSuspense,
-          amount: amount(asset, 2n * units),
-        }),
-        ...spotIn({
-          reference: `${name}/start/${asset}/${at}`,
-          accountId: customer(at),
-          amount: amount(asset, units),
-        }),
-      ]),
-    );
-    const refused = results.find(({ status }) => status !== 'ok');
-    if (refused !== undefined) throw new Error(`the start of ${asset}: ${JSON.stringify(refused)}`);
-  }
+  await fundCustomers(pool, ledger, { reference: name, customers });
   while ((await feed.step()) > 0);
   return {
     ledger,
