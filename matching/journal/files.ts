@@ -72,8 +72,14 @@ const exists = (file: string): boolean => statSync(file, { throwIfNoEntry: false
 
 export const nodeFiles: Files = {
   makeFolder: (folder) => {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    flush(path.dirname(folder), 'r', () => undefined);
+    const whole = path.resolve(folder);
+    const created = mkdirSync(whole, { recursive: true, mode: 0o700 });
+    // Each folder that was made has its name in the one above it.
+    const highest = path.dirname(created === undefined ? whole : path.resolve(created));
+    for (let at = path.dirname(whole); ; at = path.dirname(at)) {
+      flush(at, 'r', () => undefined);
+      if (at === highest || at === path.dirname(at)) return;
+    }
   },
   list: (folder) => readdirSync(folder),
   exists,

@@ -215,6 +215,14 @@ describe('what a process left half done', () => {
   });
 });
 
+test('a folder is made with all those above it, and may be there already', () => {
+  const above = throwawayFolder();
+  const folder = path.join(above, 'a', 'b', 'c');
+  nodeFiles.makeFolder(folder);
+  nodeFiles.makeFolder(folder);
+  expect(nodeFiles.list(path.join(above, 'a', 'b'))).toEqual(['c']);
+});
+
 test('a file that could not be written whole is not left behind', () => {
   const file = path.join(throwawayFolder(), 'half');
   const broken = Object.create(Uint8Array.prototype) as Uint8Array;

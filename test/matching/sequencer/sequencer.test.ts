@@ -466,6 +466,21 @@ describe('the end', () => {
     expect((await next.submit(commands[6] as CommandBody))[0]?.seq).toBe(6);
   });
 
+  test('of all but one of those who open a folder at once: nobody else acknowledges', async () => {
+    const folder = throwawayFolder();
+    const opened = await Promise.allSettled(Array.from({ length: 4 }, async () => await start({ folder })));
+    // Each claims before any of them has begun, so the last claim fences those before it.
+    expect(opened.slice(0, -1).map((each) => each.status === 'rejected' && (each.reason as unknown))).toEqual(
+      Array.from({ length: 3 }, () => expect.objectContaining({ code: 'MATCHING_FENCED' }) as unknown),
+    );
+    const [last] = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    expect(last?.epoch).toBe(4);
+    expect(await last?.submit(commands[0] as CommandBody)).toMatchObject([{ seq: 1, index: 0 }]);
+    await last?.close();
+    // What the others have begun is no part of the history.
+    expect((await start({ folder })).recovered.nextSeq).toBe(2);
+  });
+
   test('of a primary without commands, when somebody asks it something', async () => {
     const folder = throwawayFolder();
     const stopped: Error[] = [];
