@@ -115,6 +115,12 @@ export const matchingErrors = {
     whatToDo:
       'Wait until trades are booked again; see that PostgreSQL answers. Cancels are taken all the time.',
   },
+  MATCHING_COMMAND_LATE: {
+    kind: 'aborted',
+    why: 'The command was to be taken by a sequence number that the engine has passed; nothing of it was taken.',
+    whatToDo: 'Look at the state of the engine, and send it again if it is still wanted.',
+    retryable: true,
+  },
   MATCHING_OUTCOME_UNKNOWN: {
     kind: 'unavailable',
     why: 'The connection was lost after the command was sent; whether it was taken is not known here.',

@@ -19,6 +19,7 @@ import {
   type LinkListener,
   type LinkState,
   linkBatchMax,
+  type TakenBy,
 } from './types.ts';
 import {
   closeCode,
@@ -189,12 +190,15 @@ class Client implements EngineLink {
 
   // -------------------------------------------------------------- commands
 
-  submit = async (command: CommandBody): Promise<readonly EngineEvent[]> => {
-    const [events = []] = await this.submitAll([command]);
+  submit = async (command: CommandBody, bound?: TakenBy): Promise<readonly EngineEvent[]> => {
+    const [events = []] = await this.submitAll([command], bound);
     return events;
   };
 
-  submitAll = async (commands: readonly CommandBody[]): Promise<readonly (readonly EngineEvent[])[]> => {
+  submitAll = async (
+    commands: readonly CommandBody[],
+    bound?: TakenBy,
+  ): Promise<readonly (readonly EngineEvent[])[]> => {
     if (commands.length > linkBatchMax)
       throw new RangeError(`${commands.length} commands, at most ${linkBatchMax} go at once`);
     for (const command of commands) assertFits(command);
@@ -204,7 +208,7 @@ class Client implements EngineLink {
     this.#submissions.assertRoom(commands.length);
     const slots = commandSlots(new ArrayBuffer(commands.length * commandBytes));
     commands.forEach((command, at) => {
-      writeCommand(slots, at, { ...command, seq: 0, timeMs: 0 });
+      writeCommand(slots, at, { ...command, seq: bound?.lastSeq ?? 0, timeMs: 0 });
     });
     const { request, outcome } = this.#submissions.add(commands.length, performance.now());
     const message = head(messageKind.submit, slots.bytes.length, { count: commands.length, number: request });

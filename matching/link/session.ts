@@ -1,7 +1,14 @@
 /** One client of the server: its hello, the commands it has not had yet, its submissions. */
 import type { WebSocket } from 'ws';
 import { isStrongroomError, messageOf } from '#core/errors';
-import { type CommandSlots, commandBytes, commandInt32, commandSlots, headShift } from '../commands.ts';
+import {
+  type CommandSlots,
+  commandBytes,
+  commandFloat64,
+  commandInt32,
+  commandSlots,
+  headShift,
+} from '../commands.ts';
 import type { StateHash } from '../journal/index.ts';
 import type { Sequencer } from '../sequencer/index.ts';
 import { commandKinds } from '../vocabulary.ts';
@@ -232,6 +239,15 @@ export class Session {
       const kind = ((scratch.int32[at * 16 + commandInt32.head] ?? 0) >>> headShift.kind) & 0xf;
       return kind === kindOf.place || kind === kindOf.amend;
     };
+    const nextSeq = this.#parts.sequencer.lastSeq + 1;
+    for (let at = 0; at < count; at++) {
+      const lastSeq = scratch.float64[at * 8 + commandFloat64.seq] ?? 0;
+      if (lastSeq !== 0 && !(nextSeq + at <= lastSeq))
+        return {
+          code: 'MATCHING_COMMAND_LATE',
+          message: `it would be command ${nextSeq + at}, and was to be ${lastSeq} at the latest`,
+        };
+    }
     if (!this.#parts.settlementLags()) return undefined;
     for (let at = 0; at < count; at++)
       if (addsOrders(at))

@@ -62,17 +62,26 @@ export interface EngineLink {
   /**
    * @returns the command's events, when it is durable and the view has it
    * @throws MATCHING_LINK_DOWN (not sent), MATCHING_BUSY, MATCHING_SETTLEMENT_LAGS (place and amend; not taken),
-   * MATCHING_STOPPED (not taken), MATCHING_OUTCOME_UNKNOWN (the connection was lost after it was sent: whether it was taken is
-   * seen in the view once it is back)
+   * MATCHING_STOPPED (not taken), MATCHING_COMMAND_LATE (not taken), MATCHING_OUTCOME_UNKNOWN (the connection was lost after it was
+   * sent: whether it was taken is seen in the view once it is back)
    */
-  readonly submit: (command: CommandBody) => Promise<readonly EngineEvent[]>;
+  readonly submit: (command: CommandBody, bound?: TakenBy) => Promise<readonly EngineEvent[]>;
   /** All in one piece and one after the other, nothing of others between them. At most `linkBatchMax`. */
-  readonly submitAll: (commands: readonly CommandBody[]) => Promise<readonly (readonly EngineEvent[])[]>;
+  readonly submitAll: (
+    commands: readonly CommandBody[],
+    bound?: TakenBy,
+  ) => Promise<readonly (readonly EngineEvent[])[]>;
   /** @returns ends it */
   readonly subscribe: (listener: LinkListener) => () => void;
   /** Resolves when the first snapshot is there. */
   readonly ready: () => Promise<void>;
   readonly close: () => Promise<void>;
+}
+
+/** However long it was on its way, and however old the view was that it was sent by. */
+export interface TakenBy {
+  /** The greatest sequence number that a command may get; else all of them are refused. The engine's process holds it. */
+  readonly lastSeq: number;
 }
 
 /** Commands of one submission. */

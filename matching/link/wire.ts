@@ -15,7 +15,7 @@
  * | 3 reset | engine | JSON, {@link ResetContent}: the view begins anew with a snapshot, whose parts follow |
  * | 4 snapshot-part | engine | bytes |
  * | 5 commands | engine | durable commands, 64 bytes each as in `commands.ts`, without a gap to those before |
- * | 6 submit | api | commands, 64 bytes each; sequence numbers and times are not read |
+ * | 6 submit | api | commands, 64 bytes each; in place of the sequence number the greatest it may get, or 0; times are not read |
  * | 7 taken | engine | float64 request; always before the commands themselves |
  * | 8 refused | engine | JSON, {@link RefusedContent}: nothing of the request was taken |
  * | 9 status | engine | JSON, {@link StatusContent} |
@@ -31,7 +31,7 @@ import { linkBatchMax } from './types.ts';
 
 const fail = errorsOf(matchingErrors);
 
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 export const headBytes = 16;
 export const messageKind = {
   serverHello: 1,
@@ -105,7 +105,7 @@ const resetSchema = z.strictObject({
 });
 export type ResetContent = z.output<typeof resetSchema>;
 const refusedSchema = z.strictObject({
-  code: z.enum(['MATCHING_BUSY', 'MATCHING_SETTLEMENT_LAGS', 'MATCHING_STOPPED']),
+  code: z.enum(['MATCHING_BUSY', 'MATCHING_SETTLEMENT_LAGS', 'MATCHING_STOPPED', 'MATCHING_COMMAND_LATE']),
   message: z.string().max(1_000),
 });
 export type RefusedContent = z.output<typeof refusedSchema>;

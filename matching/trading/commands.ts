@@ -2,7 +2,7 @@
 import { errorsOf, invariant, isStrongroomError } from '#core/errors';
 import type { CommandBody } from '../commands.ts';
 import { type EngineEvent, readEvent } from '../events.ts';
-import type { EngineLink, EngineView } from '../link/types.ts';
+import type { EngineLink, EngineView, TakenBy } from '../link/types.ts';
 import { tradingErrors } from './errors.ts';
 import { rejection } from './rejections.ts';
 import type { Scales } from './scale.ts';
@@ -13,6 +13,7 @@ const codes: Readonly<Record<string, keyof typeof tradingErrors>> = {
   MATCHING_LINK_DOWN: 'TRADING_UNAVAILABLE',
   MATCHING_LINK_REFUSED: 'TRADING_UNAVAILABLE',
   MATCHING_STOPPED: 'TRADING_UNAVAILABLE',
+  MATCHING_COMMAND_LATE: 'TRADING_UNAVAILABLE',
   MATCHING_BUSY: 'TRADING_BUSY',
   MATCHING_SETTLEMENT_LAGS: 'TRADING_SETTLEMENT_LAGS',
   MATCHING_OUTCOME_UNKNOWN: 'TRADING_OUTCOME_UNKNOWN',
@@ -26,7 +27,7 @@ function tradingError(error: unknown): unknown {
 
 export interface EngineCommands {
   /** @throws TRADING_BUSY, TRADING_SETTLEMENT_LAGS, TRADING_UNAVAILABLE, TRADING_OUTCOME_UNKNOWN */
-  submit(command: CommandBody): Promise<readonly EngineEvent[]>;
+  submit(command: CommandBody, bound?: TakenBy): Promise<readonly EngineEvent[]>;
   /** In one piece; as many answers as commands. @throws as above, for all of them */
   submitAll(commands: readonly CommandBody[]): Promise<readonly (readonly EngineEvent[])[]>;
   /** Of now; asked for again after each wait. @throws TRADING_UNAVAILABLE before the first snapshot */
@@ -36,9 +37,9 @@ export interface EngineCommands {
 }
 
 export const createEngineCommands = (link: EngineLink): EngineCommands => ({
-  submit: async (command) => {
+  submit: async (command, bound) => {
     try {
-      return await link.submit(command);
+      return await link.submit(command, bound);
     } catch (error) {
       throw tradingError(error);
     }

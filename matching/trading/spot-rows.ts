@@ -1,6 +1,6 @@
 /** The rows of transfers between main and spot. */
 import { createHash } from 'node:crypto';
-import { errorsOf } from '#core/errors';
+import { errorsOf, invariant } from '#core/errors';
 import { type Id, uuidOf } from '#core/ids';
 import { assetId } from '#core/money';
 import type { Queryable } from '#infra/db';
@@ -15,6 +15,8 @@ export interface SpotRow {
   readonly view: SpotTransferView;
   /** Of the debit in the engine. */
   readonly clientId: bigint;
+  /** The greatest number a debit of it may get in the engine, as the row was read; undefined: none was sent. */
+  readonly debitBySeq: number | undefined;
 }
 interface StoredRow {
   readonly id: string;
@@ -26,8 +28,9 @@ interface StoredRow {
   readonly state: SpotTransferView['state'];
   readonly refusal: RejectReason | null;
   readonly at_ms: string;
+  readonly debit_by: string | null;
 }
-const columns = 'id, account, asset, units, to_spot, client_id, state, refusal, at_ms';
+const columns = 'id, account, asset, units, to_spot, client_id, state, refusal, at_ms, debit_by';
 
 const rowOf = (stored: StoredRow): SpotRow => ({
   view: {
@@ -40,6 +43,7 @@ const rowOf = (stored: StoredRow): SpotRow => ({
     ...(stored.refusal === null ? {} : { refusal: stored.refusal }),
   },
   clientId: BigInt(stored.client_id),
+  debitBySeq: stored.debit_by === null ? undefined : Number.parseInt(stored.debit_by, 10),
 });
 
 /** The same for the same transfer, and no customer comes upon it by counting: 64 bits of a hash. */
@@ -123,18 +127,56 @@ export async function sameSpotRow(
   return rowOf(rows[0]);
 }
 
-/** Of another attempt that ended it first, its end counts; but what is booked is done. @returns as it is now */
+/** Of another attempt that ended it first, its end counts. @returns as it is now */
 export async function endSpotRow(
   queryable: Queryable,
   engine: SettledEngine,
   { view }: SpotRow,
-  state: 'done' | 'returned' | 'refused',
-  refusal: RejectReason | null = null,
+  state: 'done' | 'returned',
 ): Promise<SpotTransferView> {
   const { rows } = await queryable.query<StoredRow>(
-    `UPDATE matching.spot_transfer SET state = $2, refusal = $3
-      WHERE id = $1 AND (state = 'pending' OR (state = 'refused' AND $2 = 'done')) RETURNING ${columns}`,
-    [uuidOf(view.id), state, refusal],
+    `UPDATE matching.spot_transfer SET state = $2 WHERE id = $1 AND state = 'pending' RETURNING ${columns}`,
+    [uuidOf(view.id), state],
+  );
+  const ended =
+    rows[0] === undefined ? (await readSpotRow(queryable, engine, view.id)).view : rowOf(rows[0]).view;
+  invariant(ended.state === state, 'a transfer ends one way', { id: view.id, is: ended.state, found: state });
+  return ended;
+}
+
+/**
+ * Before a debit is sent. `debitBySeq` is that of the row, or a new one when no debit under that of the row can come any more.
+ * @returns false when another attempt has ended it, or begun anew, meanwhile: nothing may be sent
+ */
+export async function noteDebit(queryable: Queryable, row: SpotRow, debitBySeq: number): Promise<boolean> {
+  const { rowCount } = await queryable.query(
+    `UPDATE matching.spot_transfer SET debit_by = $2,
+            sent = CASE WHEN debit_by = $2 THEN sent ELSE 0 END + 1, refused = CASE WHEN debit_by = $2 THEN refused ELSE 0 END
+      WHERE id = $1 AND state = 'pending' AND debit_by IS NOT DISTINCT FROM $3`,
+    [uuidOf(row.view.id), debitBySeq, row.debitBySeq ?? null],
+  );
+  return rowCount === 1;
+}
+
+/** A debit that was noted is known not to have been taken, now or ever. */
+export async function noteRefused(queryable: Queryable, row: SpotRow, debitBySeq: number): Promise<void> {
+  await queryable.query(
+    `UPDATE matching.spot_transfer SET refused = refused + 1 WHERE id = $1 AND state = 'pending' AND debit_by = $2 AND refused < sent`,
+    [uuidOf(row.view.id), debitBySeq],
+  );
+}
+
+/** Ends it if no debit that was sent can have been taken, of whichever attempt; else it goes on. @returns as it is now */
+export async function refuseSpotRow(
+  queryable: Queryable,
+  engine: SettledEngine,
+  { view }: SpotRow,
+  refusal: RejectReason,
+): Promise<SpotTransferView> {
+  const { rows } = await queryable.query<StoredRow>(
+    `UPDATE matching.spot_transfer SET state = 'refused', refusal = $2
+      WHERE id = $1 AND state = 'pending' AND refused = sent RETURNING ${columns}`,
+    [uuidOf(view.id), refusal],
   );
   return rows[0] === undefined ? (await readSpotRow(queryable, engine, view.id)).view : rowOf(rows[0]).view;
 }

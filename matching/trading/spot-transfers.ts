@@ -1,7 +1,12 @@
 /**
  * Between main and spot. To spot: the row and the ledger's transfer are one commit; the engine's process feeds it. To main: the
- * row is first, then the engine is debited under the row's client id, which it takes once for as long as it remembers it, then the
- * settler books it. So wherever a process ends, the same id again finds how far it has got.
+ * row is first, then the engine is debited under the row's client id, then the settler books it. So wherever a process ends, the same
+ * id again finds how far it has got.
+ *
+ * The engine takes a client id once, for as long as it remembers it. So each debit has a greatest number that it may get there: as
+ * many commands as ids are remembered after one by which there was surely no debit. The engine's end of the link refuses it beyond
+ * that, however old the view of the sender or slow the network was. The row keeps that number for all attempts, and another number is
+ * begun with only when all up to the last one is settled, and no debit with it. Nothing depends on how late anybody is.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorsOf, isStrongroomError } from '#core/errors';
@@ -24,9 +29,12 @@ import {
   endSpotRow,
   findSpotRow,
   insertSpotRow,
+  noteDebit,
+  noteRefused,
   type PendingPlace,
   pendingSpotRows,
   readSpotRow,
+  refuseSpotRow,
   type SpotRow,
   sameSpotRow,
 } from './spot-rows.ts';
@@ -140,7 +148,7 @@ class SpotTransfers implements SpotOperations {
 
   async #finish(row: SpotRow, how: Attempt): Promise<SpotTransferView> {
     const { id, state, direction } = row.view;
-    if (state === 'done' || state === 'returned') return row.view;
+    if (state !== 'pending') return row.view;
     const running =
       this.#running.get(id) ??
       (direction === 'to-spot' ? this.#toSpot(row, how.looks) : this.#toMain(row, how)).finally(() =>
@@ -172,45 +180,70 @@ class SpotTransfers implements SpotOperations {
     const { pool, engine, accounts } = this.#context;
     const account = await accounts.numberOf(row.view.accountId);
     // It has no number, so it has never had anything in the engine.
-    if (account === undefined) return await endSpotRow(pool, engine, row, 'refused', 'insufficient-balance');
+    if (account === undefined) return await refuseSpotRow(pool, engine, row, 'insufficient-balance');
+    let bySeq = undebitedSeq === undefined ? row.debitBySeq : this.#boundAfter(undebitedSeq);
     // An attempt that was held up is not the only one any more.
-    if (undebitedSeq === undefined || !this.#isRemembered(undebitedSeq)) {
+    if (undebitedSeq === undefined) {
       const isMainClosed = await this.#isMainClosed(row.view);
       const { isBooked, headSeq } = await this.#lookAt(row, account);
       if (isBooked) return await endSpotRow(pool, engine, row, 'done');
-      if (row.view.state === 'refused' || isMainClosed || !this.#isRemembered(headSeq)) return row.view;
+      if (isMainClosed) return row.view;
+      // What may have been sent under the number before cannot come any more.
+      if (bySeq === undefined || headSeq >= bySeq) bySeq = this.#boundAfter(headSeq);
     }
-    const event = await this.#debit(row, account);
-    if (event === undefined) return row.view;
+    return await this.#debitOnce({ row, account, bySeq: bySeq ?? 0 }, looks);
+  }
+
+  async #debitOnce(debit: Debit, looks: Looks): Promise<SpotTransferView> {
+    const { pool, engine, commands } = this.#context;
+    const { row, account, bySeq } = debit;
+    // The engine is there already: it would only be refused. Once that is settled, the next attempt goes on.
+    const isLate = commands.view().seq >= bySeq;
+    if (isLate || !(await noteDebit(pool, row, bySeq))) return await this.#watch(debit, looks);
+    const event = await this.#debit(debit);
+    if (event === 'unknown') return row.view;
+    if (event === 'not-taken' || event.kind === 'rejected') await noteRefused(pool, row, bySeq);
+    if (event === 'not-taken') return row.view;
     if (event.kind === 'rejected' && event.reason !== 'duplicate-client-id')
-      return await endSpotRow(pool, engine, row, 'refused', event.reason);
+      return await refuseSpotRow(pool, engine, row, event.reason);
     const ended = await lookUntil(looks, async () => {
       const { isBooked, headSeq } = await this.#lookAt(row, account);
       if (isBooked) return await endSpotRow(pool, engine, row, 'done');
       // All up to the refusal is booked, and no such debit with it: the customer had the id for an order.
       if (event.kind === 'rejected' && headSeq >= event.seq)
-        return await endSpotRow(pool, engine, row, 'refused', event.reason);
+        return await refuseSpotRow(pool, engine, row, event.reason);
       return undefined;
     });
     return ended ?? row.view;
   }
 
-  /** What became of the debit; undefined when that is not known, and the next attempt finds it. */
-  async #debit({ view, clientId }: SpotRow, account: number): Promise<EngineEvent | undefined> {
+  /** How the attempt of another one ends. */
+  async #watch({ row, account }: Debit, looks: Looks): Promise<SpotTransferView> {
+    const { pool, engine } = this.#context;
+    const ended = await lookUntil(looks, async () => {
+      const { view } = await readSpotRow(pool, engine, row.view.id);
+      if (view.state !== 'pending') return view;
+      return (await this.#lookAt(row, account)).isBooked
+        ? await endSpotRow(pool, engine, row, 'done')
+        : undefined;
+    });
+    return ended ?? row.view;
+  }
+
+  /** What became of it; when that is not known, the next attempt finds it. */
+  async #debit({ row, account, bySeq }: Debit): Promise<EngineEvent | 'not-taken' | 'unknown'> {
     const { engine, commands } = this.#context;
+    const { view, clientId } = row;
     const { asset, units } = engineAmount(engine.assets, amount(view.asset, parseUnits(view.units)));
     try {
-      const [event] = await commands.submit({
-        kind: 'debit',
-        account,
-        asset,
-        units,
-        clientOrderId: clientId,
-      });
-      return event;
+      const [event] = await commands.submit(
+        { kind: 'debit', account, asset, units, clientOrderId: clientId },
+        { lastSeq: bySeq },
+      );
+      return event ?? 'unknown';
     } catch (error) {
-      if (isStrongroomError(error) && Object.hasOwn(tradingErrors, error.code)) return undefined;
-      throw error;
+      if (!isStrongroomError(error) || !Object.hasOwn(tradingErrors, error.code)) throw error;
+      return error.code === 'TRADING_OUTCOME_UNKNOWN' ? 'unknown' : 'not-taken';
     }
   }
 
@@ -226,13 +259,19 @@ class SpotTransfers implements SpotOperations {
     return { isBooked, headSeq };
   }
   /**
-   * Whether the engine would surely remember a debit that is younger than this command: with fewer commands since then than it
-   * keeps client ids, none was forgotten. Half of them, because commands come in until the next one reaches it.
+   * The last command before which the engine surely remembers a debit that is younger than `seq`: between the two there is room for
+   * fewer ids than it keeps.
    */
-  #isRemembered(seq: number): boolean {
-    const { engine, commands } = this.#context;
-    return commands.view().seq - seq < engine.config.clientIdsKept / 2;
+  #boundAfter(seq: number): number {
+    return seq + this.#context.engine.config.clientIdsKept;
   }
+}
+interface Debit {
+  readonly row: SpotRow;
+  /** Its number in the engine. */
+  readonly account: number;
+  /** The greatest sequence number it may get. */
+  readonly bySeq: number;
 }
 interface Attempt {
   /** Of a debit: by that command there was none. Undefined of a row that others have seen. */

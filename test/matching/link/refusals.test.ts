@@ -13,6 +13,7 @@ import {
   encodeServerHello,
   head,
   messageKind,
+  protocolVersion,
 } from '../../../matching/link/wire.ts';
 import { semanticsVersion } from '../../../matching/vocabulary.ts';
 import { loadConfig, sequenced } from '../../support/matching-load.ts';
@@ -21,7 +22,7 @@ import { atEnd, codeOf, connect, expectSame, serve, serveAgain, token } from './
 import { Relay } from './relay.ts';
 
 const meaning = {
-  protocol: 1,
+  protocol: protocolVersion,
   semantics: semanticsVersion,
   configHash: Buffer.from(configHashOf(loadConfig)).toString('hex'),
 };
@@ -114,7 +115,11 @@ describe('a connection is refused', () => {
   });
 
   test.each([
-    ['protocol', { protocol: 2 }, 'protocol 2 instead of 1'],
+    [
+      'protocol',
+      { protocol: protocolVersion + 1 },
+      `protocol ${protocolVersion + 1} instead of ${protocolVersion}`,
+    ],
     ['semantics', { semantics: semanticsVersion + 1 }, `semantics ${semanticsVersion + 1} instead`],
   ])('of an engine with another %s', async (_, other, problem) => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
@@ -132,7 +137,7 @@ describe('a connection is refused', () => {
   });
 
   test.each([
-    ['protocol', { protocol: 2 }, closeCode.otherProtocol],
+    ['protocol', { protocol: protocolVersion + 1 }, closeCode.otherProtocol],
     ['semantics', { semantics: semanticsVersion + 1 }, closeCode.otherSemantics],
     ['configuration', { configHash: '0'.repeat(64) }, closeCode.otherConfig],
   ])('of a client with another %s', async (_, other, code) => {

@@ -60,6 +60,30 @@ describe('what is submitted', () => {
     expect(sequencer.lastSeq).toBe(1);
   });
 
+  test('to be taken by a command that the engine has passed is refused, all of a piece, however old the view', async () => {
+    const { sequencer, url } = await serve();
+    const { link } = connect(url);
+    const other = connect(url).link;
+    await link.ready();
+    await other.ready();
+    await link.submitAll(commands.slice(0, 16));
+    expect(await link.submit(openAccount(5), { lastSeq: 17 })).toMatchObject([{ seq: 17 }]);
+    expect(await codeOf(link.submit(openAccount(6), { lastSeq: 17 }))).toBe('MATCHING_COMMAND_LATE');
+    expect(await codeOf(link.submitAll([order, order], { lastSeq: 18 }))).toBe('MATCHING_COMMAND_LATE');
+    expect(sequencer.lastSeq).toBe(17);
+    const answers = await link.submitAll([order, order], { lastSeq: 19 });
+    expect(answers.map(([event]) => event?.seq)).toEqual([18, 19]);
+    // What is on its way counts, not what is seen: one of both is too late.
+    const both = await Promise.allSettled(
+      [link, other].map(async (each) => await each.submit(order, { lastSeq: 20 })),
+    );
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(both.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { code: 'MATCHING_COMMAND_LATE' },
+    });
+    expect(sequencer.lastSeq).toBe(20);
+  });
+
   test('as orders while the settlement lags is refused, all of a piece; the rest is taken', async () => {
     let lags = false;
     const { sequencer, url } = await serve({ server: { settlementLags: () => lags } });

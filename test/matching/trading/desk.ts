@@ -7,7 +7,13 @@ import type { CommandBody } from '../../../matching/commands.ts';
 import { type EngineConfig, parseEngineConfig } from '../../../matching/config.ts';
 import { matchingErrors } from '../../../matching/errors.ts';
 import { type EngineEvent, readEvent } from '../../../matching/events.ts';
-import type { EngineLink, EngineView, LinkListener, LinkState } from '../../../matching/link/types.ts';
+import type {
+  EngineLink,
+  EngineView,
+  LinkListener,
+  LinkState,
+  TakenBy,
+} from '../../../matching/link/types.ts';
 import type { Settler } from '../../../matching/settlement/index.ts';
 import { createTradingAccounts, type TradingAccounts } from '../../../matching/trading/accounts.ts';
 import { createEngineCommands, type EngineCommands } from '../../../matching/trading/commands.ts';
@@ -97,13 +103,19 @@ export class DeskLink implements EngineLink {
       this.#settler?.offer(slots, 0, count);
     }
   }
-  submit = async (command: CommandBody): Promise<readonly EngineEvent[]> =>
-    (await this.submitAll([command]))[0] ?? [];
-  submitAll = async (commands: readonly CommandBody[]): Promise<readonly (readonly EngineEvent[])[]> => {
+  submit = async (command: CommandBody, bound?: TakenBy): Promise<readonly EngineEvent[]> =>
+    (await this.submitAll([command], bound))[0] ?? [];
+  submitAll = async (
+    commands: readonly CommandBody[],
+    bound?: TakenBy,
+  ): Promise<readonly (readonly EngineEvent[])[]> => {
     const { fault } = this;
     this.fault = undefined;
     if (fault !== undefined && fault !== 'lost-after') throw fail(faultCodes[fault], fault);
     await this.gate;
+    // As the engine's end of the link has it.
+    if (bound !== undefined && this.#exchange.sequencer.engine.seq + commands.length > bound.lastSeq)
+      throw fail('MATCHING_COMMAND_LATE', 'late');
     const answers = commands.map((command) => this.#run(command));
     if (fault !== undefined) throw fail(faultCodes[fault], fault);
     return answers;

@@ -4,9 +4,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uuidOf } from '#core/ids';
 import { openPool, type Pool } from '#infra/db';
 import { createLedger } from '#ledger';
+import { readEvent } from '../../../matching/events.ts';
 import type { SpotTransfer } from '../../../matching/trading/contract.ts';
 import { createOrders } from '../../../matching/trading/orders.ts';
 import { databaseForThisFile } from '../../support/database.ts';
+import { coin } from '../settlement/fixture.ts';
 import { alice, bob, deskConfig, type LinkFault, order } from './desk.ts';
 import { oneLook, openSpotDesk, type SpotDesk, transfer } from './spot-desk.ts';
 
@@ -143,6 +145,134 @@ test('a debit that the engine may have forgotten is not sent again before it is 
   expect(await finish(asked)).toBe('done');
   expect(debitsOf(1)).toBe(debits);
   expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+  await desk.expectEqual();
+});
+
+/** Debits that the engine took, not those it refused. */
+const takenDebits = (account: number): number =>
+  desk.exchange.sequencer.lots
+    .flatMap(({ slots, count }) => Array.from({ length: count }, (_, at) => readEvent(slots, at)))
+    .filter((event) => event.kind === 'debited' && event.account === account).length;
+async function forgetIds(from: number): Promise<void> {
+  const orders = createOrders(desk);
+  for (let at = 0; at < 2 * clientIdsKept; at++)
+    await orders.place(order({ price: '4000', size: '0.001', clientOrderId: `${from + at}` }));
+  await orders.cancelAll({ accountId: alice });
+}
+
+test('a debit that the engine has forgotten is not taken again of a process whose view is behind', async () => {
+  await desk.turn();
+  const before = await desk.balancesOf(alice);
+  const asked = transfer({ direction: 'to-main' });
+  const { publish } = desk.link;
+  desk.link.publish = () => undefined;
+  const taken = takenDebits(1);
+  desk.link.fault = 'lost-after';
+  await desk.operations({ looksMs: oneLook }).moveSpot(asked);
+  expect(takenDebits(1)).toBe(taken + 1);
+  // Of another process: it saw the engine last just after that.
+  const { seq } = desk.commands.view();
+  const commands = { ...desk.commands, view: () => ({ ...desk.commands.view(), seq }) };
+  await forgetIds(9_000);
+  const behind = desk.operations({ commands, looksMs: oneLook });
+  for (let at = 0; at < 3; at++) expect(await behind.moveSpot(asked)).toEqual({ ...asked, state: 'pending' });
+  expect(takenDebits(1)).toBe(taken + 1);
+  desk.link.publish = publish;
+  expect(await finish(asked)).toBe('done');
+  expect(takenDebits(1)).toBe(taken + 1);
+  expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+  await desk.expectEqual();
+});
+
+test('a debit that comes to the engine long after it was sent is not taken beside the one that was sent after it', async () => {
+  await desk.turn();
+  const before = await desk.balancesOf(alice);
+  const asked = transfer({ direction: 'to-main' });
+  const taken = takenDebits(1);
+  let letGo: () => void = () => undefined;
+  desk.link.gate = new Promise((resolve) => {
+    letGo = resolve;
+  });
+  const slow = desk.operations({ looksMs: oneLook }).moveSpot(asked);
+  const isSent = async () =>
+    (await pool.query('SELECT FROM matching.spot_transfer WHERE id = $1 AND sent = 1', [uuidOf(asked.id)]))
+      .rowCount === 1;
+  await expect.poll(isSent).toBe(true);
+  desk.link.gate = Promise.resolve();
+  expect(await finish(asked)).toBe('done');
+  await forgetIds(10_000);
+  letGo();
+  await slow;
+  await desk.turn();
+  expect(takenDebits(1)).toBe(taken + 1);
+  expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+  await desk.expectEqual();
+});
+
+test('of two attempts at once one is refused and the other taken: nobody is told that it is refused', async () => {
+  await desk.turn();
+  const orders = createOrders(desk);
+  const asked = transfer({ direction: 'to-main', asset: coin, units: '5000000000' });
+  const before = await desk.balancesOf(alice, coin);
+  let letGo: () => void = () => undefined;
+  desk.link.gate = new Promise((resolve) => {
+    letGo = resolve;
+  });
+  const lost = new Error('the process ends here');
+  const { submit } = desk.commands;
+  const commands: typeof desk.commands = {
+    ...desk.commands,
+    submit: async (...sent) => {
+      await submit(...sent);
+      throw lost;
+    },
+  };
+  const slow = desk.operations({ commands, looksMs: oneLook }).moveSpot(asked);
+  const ended = expect(slow).rejects.toBe(lost);
+  const isSent = async () =>
+    (await pool.query('SELECT FROM matching.spot_transfer WHERE id = $1 AND sent = 1', [uuidOf(asked.id)]))
+      .rowCount === 1;
+  await expect.poll(isSent).toBe(true);
+  desk.link.gate = Promise.resolve();
+  // All of it is held while the second one asks.
+  const { available } = desk.exchange.sequencer.engine.balance(1, 0);
+  const size = (available / 100_000n).toString().padStart(5, '0');
+  await orders.place(order({ price: '4000', size: `${size.slice(0, -4)}.${size.slice(-4)}` }));
+  const second = await desk.operations({ looksMs: oneLook }).moveSpot(asked);
+  expect(second).toEqual({ ...asked, state: 'pending' });
+  await orders.cancelAll({ accountId: alice });
+  letGo();
+  await ended;
+  await desk.turn();
+  desk.nowMs += 10_001;
+  // Nobody asks again.
+  await desk.operations().resume();
+  const { rows } = await pool.query('SELECT state FROM matching.spot_transfer WHERE id = $1', [
+    uuidOf(asked.id),
+  ]);
+  expect(rows).toEqual([{ state: 'done' }]);
+  expect(await desk.balancesOf(alice, coin)).toEqual([
+    before[0] + 5_000_000_000n,
+    before[1] - 5_000_000_000n,
+  ]);
+  await desk.expectEqual();
+});
+
+test('a lost debit that never came keeps a refusal open until the engine cannot take it any more', async () => {
+  await desk.turn();
+  const [main, spot] = await desk.balancesOf(alice, coin);
+  const asked = transfer({ direction: 'to-main', asset: coin, units: (spot + 10n ** 9n).toString() });
+  const one = () => desk.operations({ looksMs: oneLook });
+  desk.link.fault = 'lost-before';
+  expect(await one().moveSpot(asked)).toEqual({ ...asked, state: 'pending' });
+  // This one is refused; but where is the other?
+  expect(await one().moveSpot(asked)).toEqual({ ...asked, state: 'pending' });
+  await forgetIds(11_000);
+  await desk.turn();
+  const refusal = 'insufficient-balance';
+  expect(await one().moveSpot(asked)).toEqual({ ...asked, state: 'refused', refusal });
+  expect(await one().spotTransfer(asked.id)).toEqual({ ...asked, state: 'refused', refusal });
+  expect(await desk.balancesOf(alice, coin)).toEqual([main, spot]);
   await desk.expectEqual();
 });
 

@@ -1,6 +1,6 @@
 /** Between main and spot, as a customer asks for it. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { derivedId } from '#core/ids';
+import { derivedId, uuidOf } from '#core/ids';
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
 import {
@@ -286,8 +286,18 @@ test('a row is kept: what was asked for does not change, what has ended stays so
     'UPDATE matching.spot_transfer SET units = units + 1',
     `UPDATE matching.spot_transfer SET state = 'pending' WHERE state = 'done'`,
     `UPDATE matching.spot_transfer SET state = 'refused', refusal = 'capacity' WHERE state = 'done' AND NOT to_spot`,
+    `UPDATE matching.spot_transfer SET state = 'done', refusal = NULL WHERE state = 'refused'`,
+    `UPDATE matching.spot_transfer SET debit_by = debit_by - 1 WHERE debit_by > 1`,
     'DELETE FROM matching.spot_transfer',
     'TRUNCATE matching.spot_transfer',
   ])
     await expect(pool.query(change)).rejects.toMatchObject({ code: 'MT001' });
+  const { id } = transfer({ direction: 'to-main' });
+  desk.link.fault = 'lost-before';
+  await desk.operations({ looksMs: oneLook }).moveSpot(transfer({ id, direction: 'to-main' }));
+  await expect(
+    pool.query(`UPDATE matching.spot_transfer SET state = 'refused', refusal = 'capacity' WHERE id = $1`, [
+      uuidOf(id),
+    ]),
+  ).rejects.toMatchObject({ code: '23514' });
 });
