@@ -38,6 +38,7 @@ export {
   type TradeLine,
   tradeSettled,
   tradesNetted,
+  tradesNettedInTurn,
 } from './journal/trading.ts';
 export {
   declareFloat,

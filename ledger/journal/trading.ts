@@ -100,7 +100,7 @@ export interface NetLine extends Timed {
   /** Names the portion and holds the hash of its trades, so that the journal's chain covers them too. */
   readonly reference: string;
   /** At most one per customer and asset. */
-  readonly moves: readonly NetMove[];
+  readonly moves: Iterable<NetMove>;
   /** The house's, at most one per asset. */
   readonly fees: readonly Amount[];
 }
@@ -109,25 +109,37 @@ export interface NetLine extends Timed {
  * The trades of a portion are settled net: who gave more of an asset than they received pays the difference to clearing, and
  * clearing pays those who received more, and the house its fees. Per asset clearing gives what it got.
  */
-export function tradesNetted({ reference, moves, fees, at }: NetLine): TransferCommand[] {
+export const tradesNetted = (line: NetLine): TransferCommand[] => [...tradesNettedInTurn(line)];
+
+/**
+ * The same, one by one, for portions of tens of thousands. To be read to its end before anything is booked: only there it is known
+ * whether clearing gives what it got.
+ */
+export function* tradesNettedInTurn({ reference, moves, fees, at }: NetLine): Generator<TransferCommand> {
   const open = new Map<string, bigint>();
   const count = ({ asset, units }: Amount, gains: boolean): void => {
     open.set(asset, (open.get(asset) ?? 0n) + (gains ? -units : units));
   };
   const idOf = legIdsOf(reference);
   const shared = { kind: 'post', reference, ...when(at) } as const;
-  const legs = moves.map(({ accountId, amount, gains }, leg): TransferCommand => {
+  let leg = 0;
+  for (const { accountId, amount, gains } of moves) {
     count(amount, gains);
     const spot = customerSpot(accountId);
     const [debit, credit] = gains ? ([houseClearing, spot] as const) : ([spot, houseClearing] as const);
-    return { ...shared, id: idOf(leg), debit, credit, amount, code: 'trade' };
-  });
-  const feeLegs = fees.map((amount, fee): TransferCommand => {
+    yield { ...shared, id: idOf(leg++), debit, credit, amount, code: 'trade' };
+  }
+  for (const amount of fees) {
     count(amount, true);
-    const id = idOf(moves.length + fee);
-    return { ...shared, id, debit: houseClearing, credit: houseIncome, amount, code: 'trade-fee' };
-  });
+    yield {
+      ...shared,
+      id: idOf(leg++),
+      debit: houseClearing,
+      credit: houseIncome,
+      amount,
+      code: 'trade-fee',
+    };
+  }
   for (const [asset, units] of open)
     invariant(units === 0n, 'clearing gives what it got', { reference, asset, units: units.toString() });
-  return [...legs, ...feeLegs];
 }

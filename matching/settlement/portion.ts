@@ -9,9 +9,10 @@ import {
   customerSpot,
   houseClearing,
   houseIncome,
+  type NetMove,
   spotOut,
   type TransferCommand,
-  tradesNetted,
+  tradesNettedInTurn,
 } from '#ledger/contract';
 import { digest } from '../journal/format.ts';
 import { assetOf, type EngineAsset, ledgerAmount } from './assets.ts';
@@ -45,7 +46,6 @@ export interface Portion extends PortionEvents {
   /** As the engine is settled once it is booked. */
   readonly head: SettlementHead;
   readonly house: readonly HouseChange[];
-  readonly commands: readonly TransferCommand[];
 }
 export interface PortionContext {
   readonly engineName: string;
@@ -112,37 +112,37 @@ function houseChanges({ nets, movements }: PortionEvents): HouseChange[] {
 }
 
 /**
- * Nets first: they bring what is debited afterwards. A debit of account 0 moves nothing: fees are the house's income in the
- * ledger since their trades were booked.
+ * The portion's transfers, one by one. Nets first: they bring what is debited afterwards. A debit of account 0 moves nothing: fees
+ * are the house's income in the ledger since their trades were booked.
  */
-function commandsOf(context: PortionContext, events: PortionEvents, head: SettlementHead): TransferCommand[] {
-  const { engineName, assets, accountOf } = context;
+export function* transfersOf(
+  { engineName, assets, accountOf }: PortionContext,
+  { nets, movements, head }: Portion,
+): Generator<TransferCommand> {
   const amountOf = ({ asset, units }: Net) => ledgerAmount(assets, asset, units < 0n ? -units : units);
-  const customers = events.nets.filter(({ account }) => account !== 0);
-  const fees = events.nets.filter(({ account }) => account === 0);
+  const fees = nets.filter(({ account }) => account === 0);
   invariant(
     fees.every(({ units }) => units > 0n),
     'the house pays no fees',
     { portion: head.portion.toString() },
   );
-  const netted = tradesNetted({
+  function* moves(): Generator<NetMove> {
+    for (const net of nets)
+      if (net.account !== 0)
+        yield { accountId: accountOf(net.account), amount: amountOf(net), gains: net.units > 0n };
+  }
+  yield* tradesNettedInTurn({
     reference: `engine/${engineName}/p${head.portion}/${head.hash.toString('hex')}`,
-    moves: customers.map((net) => ({
-      accountId: accountOf(net.account),
-      amount: amountOf(net),
-      gains: net.units > 0n,
-    })),
+    moves: moves(),
     fees: fees.map(amountOf),
   });
-  const taken = events.movements.filter(({ kind, account }) => kind === 'debited' && account !== 0);
-  const outs = taken.flatMap(({ seq, index, account, asset, units }) =>
-    spotOut({
-      reference: `engine/${engineName}/${seq}/${index}`,
-      accountId: accountOf(account),
-      amount: ledgerAmount(assets, asset, units),
-    }),
-  );
-  return [...netted, ...outs];
+  for (const { kind, seq, index, account, asset, units } of movements)
+    if (kind === 'debited' && account !== 0)
+      yield* spotOut({
+        reference: `engine/${engineName}/${seq}/${index}`,
+        accountId: accountOf(account),
+        amount: ledgerAmount(assets, asset, units),
+      });
 }
 
 /** An account of the ledger that the portion's transfers name. */
@@ -154,7 +154,7 @@ export interface NamedAccount extends AccountRef {
 const [clearingNumber, mainsFrom] = [-1, 2 ** 30] as const;
 const keyOf = (account: number, asset: number): number => account * assetsPerAccount + asset;
 
-/** The accounts of the transfers, without those that are known already. */
+/** The accounts of the transfers, without those that are known already. @throws MATCHING_ACCOUNT_UNKNOWN */
 export function* accountsOf(
   { assets, accountOf }: PortionContext,
   { nets, movements }: PortionEvents,
@@ -177,14 +177,7 @@ export function* accountsOf(
       yield* refOf(keyOf(mainsFrom + account, asset), asset, () => customerMain(accountOf(account)));
 }
 
-/** @throws MATCHING_ACCOUNT_UNKNOWN */
-export function* portionOf(
-  context: PortionContext,
-  after: SettlementHead,
-  events: PortionEvents,
-): Steps<Portion> {
+export function* portionOf(after: SettlementHead, events: PortionEvents): Steps<Portion> {
   const head = headAfter(after, events, yield* hashOf(after, events));
-  const house = houseChanges(events);
-  yield;
-  return { ...events, after, head, house, commands: commandsOf(context, events, head) };
+  return { ...events, after, head, house: houseChanges(events) };
 }

@@ -8,14 +8,13 @@ import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { errorsOf, isStrongroomError, messageOf, type StrongroomError } from '#core/errors';
 import { inTransaction, type Pool } from '#infra/db';
 import type { Ledger, PreparedBatch } from '#ledger';
-import { portionsOf } from '#ledger/contract';
 import type { EventSlots } from '../events.ts';
 import { createAccountNames } from './account-names.ts';
 import { settlementErrors } from './errors.ts';
 import { EventQueue, type PortionLimits } from './event-queue.ts';
-import { accountsOf, type Portion, portionOf, type SettlementHead } from './portion.ts';
+import { accountsOf, type Portion, portionOf, type SettlementHead, transfersOf } from './portion.ts';
 import { isBefore, wholeCommand } from './settlement-events.ts';
-import { inSteps, sliced } from './steps.ts';
+import { inSteps, sliced, taken } from './steps.ts';
 import {
   isOutage,
   type PortionRows,
@@ -227,12 +226,13 @@ class PortionSettler implements Settler {
     if (booked.status === 'rejected') throw booked.reason;
     this.#moveTo(booked.value ? portion.head : await readHead(pool, engine));
     if (!booked.value) return undefined;
-    this.#tell(portion);
+    this.#tell(prepared);
     if (next.status === 'rejected') throw next.reason;
     return next.value;
   }
-  #tell({ head, trades, commands }: Portion): void {
-    this.#options.onBooked?.({ portion: head.portion, trades: trades.length, transfers: commands.length });
+  #tell({ portion: { head, trades }, batches }: PreparedPortion): void {
+    const transfers = batches.reduce((sum, { commands }) => sum + commands.length, 0);
+    this.#options.onBooked?.({ portion: head.portion, trades: trades.length, transfers });
   }
   #moveTo(head: SettlementHead): void {
     const before = this.#head;
@@ -275,13 +275,13 @@ class PortionSettler implements Settler {
       ...events.movements.map(({ account }) => account),
     ]);
     const context = { engineName: engine.name, assets: engine.assets, accountOf: this.#names.accountOf };
-    const portion = await inSteps(portionOf(context, after, events));
+    const portion = await inSteps(portionOf(after, events));
     const unopened = [...accountsOf(context, events, this.#open)];
     for (const some of sliced(unopened)) await ledger.openAccounts(pool, some);
     for (const { key } of unopened) this.#open.add(key);
     const rows = await inSteps(portionRows(engine, portion));
     const batches: PreparedBatch[] = [];
-    for (const commands of portionsOf(portion.commands, transfersPerBatch)) {
+    for (const commands of taken(transfersOf(context, portion), transfersPerBatch)) {
       batches.push(await ledger.prepare(commands));
       await setImmediate();
     }

@@ -23,3 +23,14 @@ export async function inSteps<T>(work: Steps<T>): Promise<T> {
 export function* sliced<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += itemsPerStep) yield items.slice(at, at + itemsPerStep);
 }
+
+/** The items in order, `itemsMax` at a time, none of them made before it is its turn. */
+export function* taken<T>(items: Iterable<T>, itemsMax: number): Generator<T[]> {
+  let some: T[] = [];
+  for (const item of items) {
+    if (some.push(item) < itemsMax) continue;
+    yield some;
+    some = [];
+  }
+  if (some.length > 0) yield some;
+}

@@ -13,7 +13,7 @@ import * as journal from '../../ledger/journal.ts';
 import { accounts, type Chapter, chapters, type Example, placeholders, repeated } from './story.ts';
 
 /** What ledger/journal.ts offers beside templates. */
-const noTemplates = new Set(['transferIdOf', 'adjustmentHash']);
+const noTemplates = new Set(['tradesNettedInTurn', 'transferIdOf', 'adjustmentHash']);
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
