@@ -61,8 +61,9 @@ export const matchingErrors = {
   },
   MATCHING_JOURNAL_WRITE_FAILED: {
     kind: 'unavailable',
-    why: 'The journal could not be written or flushed. After a failed flush nobody knows what is on the disk, so it is not tried again.',
-    whatToDo: 'Repair the disk, then start again: recovery reads what is really there.',
+    why: 'The journal could not be written or flushed, or its folder is gone. After a failed flush nobody knows what is on the disk, so it is not tried again.',
+    whatToDo:
+      'Repair the disk, make room, or mount the folder again; then start again: recovery reads what is really there.',
   },
   MATCHING_JOURNAL_DAMAGED: {
     kind: 'invariant',
