@@ -7,8 +7,10 @@ import type { Pool } from '#infra/db';
 import { createLedger } from '#ledger';
 import {
   type AccountPath,
+  type AccountRef,
   customerMain,
   houseIncome,
+  portionsOf,
   suspense,
   type TransferCommand,
 } from '#ledger/contract';
@@ -54,22 +56,30 @@ export function randomMove(paths: readonly AccountPath[], workload: Workload): T
   return moveOf(paths[debit] ?? houseIncome, paths[credit] ?? houseIncome, 1n);
 }
 
+/** Opens accounts, and books what they begin with. */
+export async function openFunded(
+  pool: Pool,
+  accounts: readonly AccountRef[],
+  commands: readonly TransferCommand[],
+): Promise<void> {
+  const ledger = createLedger({ pool });
+  for (let start = 0; start < accounts.length; start += accountsPerCall)
+    await ledger.openAccounts(pool, accounts.slice(start, start + accountsPerCall));
+  for (const portion of portionsOf(commands, accountsPerCall)) {
+    const refused = (await ledger.apply(portion)).find(({ status }) => status !== 'ok');
+    if (refused !== undefined)
+      throw new Error(`${refused.account ?? refused.id} is not funded: ${refused.status}`);
+  }
+}
+
 /** Opens and funds the accounts in both sets of books. */
 export async function fund(pool: Pool, paths: readonly AccountPath[]): Promise<void> {
-  const ledger = createLedger({ pool });
   const source = suspense(derivedId('wal', 'bench'));
-  const all = [source, ...paths];
-  for (let start = 0; start < all.length; start += accountsPerCall)
-    await ledger.openAccounts(
-      pool,
-      all.slice(start, start + accountsPerCall).map((accountPath) => ({ path: accountPath, asset })),
-    );
-  for (let start = 0; start < paths.length; start += accountsPerCall)
-    await ledger.apply(
-      paths
-        .slice(start, start + accountsPerCall)
-        .map((accountPath) => moveOf(source, accountPath, fundUnits)),
-    );
+  await openFunded(
+    pool,
+    [source, ...paths].map((accountPath) => ({ path: accountPath, asset })),
+    paths.map((accountPath) => moveOf(source, accountPath, fundUnits)),
+  );
   // The same that the ledger answers questions by: ids, accounts, and who may see what of an account.
   await pool.query(`CREATE SCHEMA naive;
     CREATE TABLE naive.account (id bigint PRIMARY KEY, balance numeric(78, 0) NOT NULL CHECK (balance >= 0)) WITH (fillfactor = 50);

@@ -3,14 +3,7 @@ import { derivedId, type Id, uuidOf } from '#core/ids';
 import { amount, assetId } from '#core/money';
 import type { Pool } from '#infra/db';
 import { createLedger, type Ledger, readEvents } from '#ledger';
-import {
-  type AccountRef,
-  customerMain,
-  customerSpot,
-  houseSuspense,
-  openingBalance,
-  spotIn,
-} from '#ledger/contract';
+import { customerMain, customerSpot, houseSuspense, openingBalance, spotIn } from '#ledger/contract';
 import { type CommandBody, commandBytes, commandSlots, writeCommand } from '../../matching/commands.ts';
 import { type EngineConfig, parseEngineConfig } from '../../matching/config.ts';
 import { createEngine, type Engine } from '../../matching/engine/index.ts';
@@ -22,6 +15,7 @@ import {
   readEvent,
 } from '../../matching/events.ts';
 import { createSpotFeed, openEngine, type SettledEngine } from '../../matching/settlement/index.ts';
+import { openFunded } from '../ledger/database.ts';
 
 export const base = assetId('eip155:31337/slip44:60');
 export const quote = assetId('ledger:usd');
@@ -30,7 +24,6 @@ const fundUnits = new Map([
   [base, 10n ** 21n],
   [quote, 10n ** 14n],
 ]);
-const accountsPerCall = 2_000;
 /** Events of so many trades are offered at once. */
 const tradesPerLot = 500;
 
@@ -91,30 +84,25 @@ function seeded(seed: number): (below: number) => number {
   };
 }
 
-async function fund(pool: Pool, ledger: Ledger, customers: readonly Id<'acc'>[]): Promise<void> {
+async function fund(pool: Pool, customers: readonly Id<'acc'>[]): Promise<void> {
   for (const [asset, units] of fundUnits) {
-    const refs: AccountRef[] = [
-      { path: houseSuspense, asset },
-      ...customers.flatMap((id) => [
-        { path: customerMain(id), asset },
-        { path: customerSpot(id), asset },
-      ]),
-    ];
-    for (let at = 0; at < refs.length; at += accountsPerCall)
-      await ledger.openAccounts(pool, refs.slice(at, at + accountsPerCall));
     const moved = amount(asset, units);
-    for (let at = 0; at < customers.length; at += accountsPerCall)
-      await ledger.apply(
-        customers.slice(at, at + accountsPerCall).flatMap((id) => [
-          ...openingBalance({
-            reference: `${id}/${asset}`,
-            account: customerMain(id),
-            against: houseSuspense,
-            amount: moved,
-          }),
-          ...spotIn({ reference: `in/${id}/${asset}`, accountId: id, amount: moved }),
-        ]),
-      );
+    await openFunded(
+      pool,
+      [
+        { path: houseSuspense, asset },
+        ...customers.flatMap((id) => [customerMain(id), customerSpot(id)].map((path) => ({ path, asset }))),
+      ],
+      customers.flatMap((id) => [
+        ...openingBalance({
+          reference: `${id}/${asset}`,
+          account: customerMain(id),
+          against: houseSuspense,
+          amount: moved,
+        }),
+        ...spotIn({ reference: `in/${id}/${asset}`, accountId: id, amount: moved }),
+      ]),
+    );
   }
 }
 
@@ -125,7 +113,7 @@ export async function openBenchExchange(
   const config = configOf(accounts);
   const ledger = createLedger({ pool });
   const customers = Array.from({ length: accounts }, (_, at) => derivedId('acc', `bench ${at}`));
-  await fund(pool, ledger, customers);
+  await fund(pool, customers);
   const engine = createEngine(config);
   const settled = await openEngine(pool, 'bench', config);
   const slots = commandSlots(new ArrayBuffer(commandBytes));

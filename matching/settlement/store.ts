@@ -1,6 +1,6 @@
 /** The rows of the settlement: one engine's registration, its head, a portion. */
 import { errorsOf, isStrongroomError } from '#core/errors';
-import { isRetryable, type Queryable, type Tx } from '#infra/db';
+import { isDatabaseAway, isRetryable, type Queryable, type Tx } from '#infra/db';
 import type { EngineConfig } from '../config.ts';
 import { type EngineAsset, engineAssets } from './assets.ts';
 import { settlementErrors } from './errors.ts';
@@ -24,16 +24,16 @@ const sqlStateOf = (error: unknown): string | undefined =>
 const engineDiffers = 'MT002';
 /** Errors of the language itself. */
 const defects = [TypeError, RangeError, SyntaxError, ReferenceError];
-/** Connection lost, server stopping or starting, no memory or disk for the moment. */
-const outageStates = /^(08|53|57P)/;
+/** SQLSTATE of a lock that was not to be had in the time somebody set. */
+const lockNotAvailable = '55P03';
 
-/** Whether the database could not be asked or did not answer; anything else is an answer. */
+/** Whether the database could not be asked, did not answer or could not do it now; anything else is an answer. */
 export function isOutage(error: unknown): boolean {
   if (isStrongroomError(error)) return error.kind === 'unavailable';
   const state = sqlStateOf(error);
-  if (state !== undefined) return outageStates.test(state) || isRetryable(error);
+  if (state === lockNotAvailable || isDatabaseAway(error) || isRetryable(error)) return true;
   // What a socket or the driver throws has no severity; a defect of ours is one of the others.
-  return error instanceof Error && !defects.some((each) => error instanceof each);
+  return state === undefined && error instanceof Error && !defects.some((each) => error instanceof each);
 }
 
 /**

@@ -12,6 +12,10 @@ test.each([
   ['a server without memory', ofServer('53200')],
   ['a server that stops', ofServer('57P01')],
   ['a deadlock', ofServer('40P01')],
+  ['a standby that is not promoted yet', ofServer('25006')],
+  ['a statement that took too long', ofServer('57014')],
+  ['a lock that took too long', ofServer('55P03')],
+  ['a disk that fails', ofServer('58030')],
   ['what the driver throws', new Error('Connection terminated unexpectedly')],
   ['what says so itself', fail('AWAY', 'away')],
 ])('%s is tried again', (_, error) => {
