@@ -3,13 +3,9 @@
  * messages or a snapshot first, and then every message after it, in order, none twice.
  */
 import { errorsOf } from '#core/errors';
-import {
-  type ChannelKey,
-  type FeedMessage,
-  type TradingOperations,
-  tradingLimits,
-} from '#matching/trading/contract';
+import { type ChannelKey, type TradingOperations, tradingLimits } from '#matching/trading/contract';
 import { keyOf } from './channel-key.ts';
+import type { Asked } from './connection.ts';
 import { streamErrors } from './errors.ts';
 import { type Frame, frameOf } from './frames.ts';
 import type { StreamLimits } from './limits.ts';
@@ -19,8 +15,10 @@ const fail = errorsOf(streamErrors);
 
 /** Who hears a channel. */
 export interface Listener {
-  /** @param asked a snapshot, however large, says nothing about the pace of who asked for it */
-  readonly send: (frame: Frame, asked?: 'asked') => void;
+  /** @param asked what it asked for, however large, says nothing about its pace */
+  readonly send: (frame: Frame, asked?: Asked) => void;
+  /** Before something is made for it alone. @throws API_STREAM_LIMIT when it has not taken what it asked for before */
+  readonly assertRoom: () => void;
   /** The channel can give nothing more; the listener has left it. */
   readonly ended: (error: unknown) => void;
 }
@@ -94,24 +92,26 @@ class Channel {
 
   /** @returns the messages after `after`; undefined when they are too long ago or too many */
   missed(after: number): { readonly frames: readonly Frame[]; readonly seq: number } | undefined {
+    const { replayBytesMax } = this.#options.limits;
     const frames: Frame[] = [];
     let bytes = 0;
     let seq = after;
-    const onMessage = (message: FeedMessage, text: string): void => {
-      seq = message.seq;
+    const onText = (at: number, text: string): void => {
+      seq = at;
       bytes += text.length;
-      // Nothing above the bound is kept.
-      if (bytes <= this.#options.limits.replayBytesMax) frames.push(Buffer.from(text));
+      // Whoever asks for too much costs no more than one who asks for as much as there may be.
+      if (bytes > replayBytesMax) throw new RangeError('more than is sent at once');
+      frames.push(Buffer.from(text));
     };
     const ask = this.#options.trading.feed.subscribe(
       this.#key,
-      { onMessage, onReset: () => undefined },
+      { onText, onMessage: () => undefined, onReset: () => undefined },
       after,
     );
     if (ask === false) return undefined;
     // Those it missed came at once; later ones come to all members.
     ask.end();
-    return bytes > this.#options.limits.replayBytesMax ? undefined : { frames, seq };
+    return bytes > replayBytesMax ? undefined : { frames, seq };
   }
 
   /** Sends the opening, a snapshot if the channel has one, and what came meanwhile. Only accounts make it wait. */
@@ -121,19 +121,25 @@ class Channel {
     const held: Held[] = [];
     member.held = held;
     const isCurrent = (): boolean => this.members.has(member) && member.turn === turn;
+    const { listener } = member;
     let beginning: Beginning;
+    const isOwn = this.#spec.channel === 'account';
     try {
+      if (isOwn) listener.assertRoom();
       const asked = this.#begin();
       beginning = asked instanceof Promise ? await asked : asked;
+      // Others it asked for may have been made meanwhile.
+      if (isOwn) listener.assertRoom();
     } catch (error) {
       if (isCurrent()) throw error;
       return;
     }
     if (!isCurrent()) return;
-    member.listener.send(member.opening(beginning.resumeSeq), 'asked');
-    if (beginning.frame !== undefined) member.listener.send(beginning.frame, 'asked');
+    listener.send(member.opening(beginning.resumeSeq), 'shared');
+    if (beginning.frame !== undefined) listener.send(beginning.frame, isOwn ? 'own' : 'shared');
     this.goOn(member, beginning.seq);
-    for (const { seq, frame } of held) if (seq > beginning.seq) member.listener.send(frame);
+    // All at once because the snapshot took its time, not because the listener did.
+    for (const { seq, frame } of held) if (seq > beginning.seq) listener.send(frame, 'shared');
   }
 
   /** Every message after `seq` from now on. */
@@ -255,8 +261,8 @@ export class Channels {
   /**
    * Sends `subscribed` and what follows from it.
    * @param joined is told before anything is sent, so that the listener can leave at any time
-   * @throws TRADING_MARKET_UNKNOWN, TRADING_UNAVAILABLE, API_STREAM_CHANNEL_ENDED, API_STREAM_SUPERSEDED; the listener has not
-   * joined then
+   * @throws TRADING_MARKET_UNKNOWN, TRADING_UNAVAILABLE, API_STREAM_CHANNEL_ENDED, API_STREAM_LIMIT, API_STREAM_SUPERSEDED; the
+   * listener has not joined then
    */
   async join(
     spec: ChannelSpec,
@@ -303,8 +309,8 @@ export class Channels {
   ): boolean {
     const missed = channel.missed(after);
     if (missed === undefined) return false;
-    member.listener.send(frameOf({ type: 'subscribed', id, ...spec, seq: after, resync: false }), 'asked');
-    for (const frame of missed.frames) member.listener.send(frame, 'asked');
+    member.listener.send(frameOf({ type: 'subscribed', id, ...spec, seq: after, resync: false }), 'shared');
+    for (const frame of missed.frames) member.listener.send(frame, 'own');
     channel.goOn(member, missed.seq);
     return true;
   }

@@ -34,9 +34,14 @@ export class Pace {
     this.#spanMs = spanMs;
   }
 
+  /** Nothing it has counted counts any more. */
+  isOver(nowMs: number): boolean {
+    return nowMs - this.#startMs >= this.#spanMs;
+  }
+
   /** One more. @returns how many of this span, it included */
   count(nowMs: number): number {
-    if (nowMs - this.#startMs >= this.#spanMs) {
+    if (this.isOver(nowMs)) {
       this.#startMs = nowMs;
       this.#count = 0;
     }
@@ -44,12 +49,22 @@ export class Pace {
   }
 }
 
+/** Of what was asked for: made for this connection alone, or the same bytes for all who hear it. */
+export type Asked = 'own' | 'shared';
+/** Bytes on their way that were made for one connection alone, of all connections. */
+export interface OwnBytes {
+  bytes: number;
+}
+
 export interface ConnectionOptions {
   readonly ws: WebSocket;
   readonly socket: Duplex;
   readonly corks: Corks;
   readonly limits: StreamLimits;
+  readonly ownBytes: OwnBytes;
   readonly onSlow: () => void;
+  /** A ping, or a pong nobody asked for: WebSocket answers the one by itself, and both cost as much as a message. */
+  readonly onControl: () => void;
 }
 
 export class Connection {
@@ -65,8 +80,11 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     options.ws.on('pong', () => {
+      if (this.#alive) options.onControl();
       this.#alive = true;
     });
+    // One that does not take the answers is ended by ws, which keeps 60 at most.
+    options.ws.on('ping', options.onControl);
     options.ws.on('close', () => {
       this.#isClosing = true;
       clearTimeout(this.#killTimer);
@@ -77,29 +95,41 @@ export class Connection {
     return this.#isClosing;
   }
 
-  /** Of snapshots and missed messages that are on their way. */
-  get askedBytes(): number {
-    return this.#askedBytes;
+  /** The limit that stands against making more for it. */
+  get fullAt(): 'askedBytesMax' | 'askedBytesInAll' | undefined {
+    const { limits, ownBytes } = this.#options;
+    if (this.#askedBytes >= limits.askedBytesMax) return 'askedBytesMax';
+    return ownBytes.bytes >= limits.askedBytesInAll ? 'askedBytesInAll' : undefined;
   }
 
-  send(frame: Frame, asked?: 'asked'): void {
-    if (this.#isClosing) return;
-    const { ws, limits } = this.#options;
+  send(frame: Frame, asked?: Asked): void {
+    const { ws, ownBytes } = this.#options;
+    // One whose other side has said goodbye takes nothing any more, and what it does not take is no sign of a slow reader.
+    if (this.#isClosing || ws.readyState !== ws.OPEN) return;
+    const bytes = frame.length;
     if (asked === undefined) {
-      if (ws.bufferedAmount - this.#askedBytes > limits.bufferedBytesMax) {
-        this.#options.onSlow();
-        this.close(closeCodes.slowConsumer, 'slow consumer');
-        return;
-      }
-      this.#cork(frame.length);
+      if (this.#isTooSlow()) return;
+      this.#cork(bytes);
       ws.send(frame, textMessage);
       return;
     }
-    this.#cork(frame.length);
-    this.#askedBytes += frame.length;
+    this.#cork(bytes);
+    this.#askedBytes += bytes;
+    if (asked === 'own') ownBytes.bytes += bytes;
     ws.send(frame, textMessage, () => {
-      this.#askedBytes -= frame.length;
+      this.#askedBytes -= bytes;
+      if (asked === 'own') ownBytes.bytes -= bytes;
     });
+  }
+
+  /** @returns whether it is closed, as one that does not read */
+  #isTooSlow(): boolean {
+    const { ws, limits, onSlow } = this.#options;
+    if (this.#isClosing) return true;
+    if (ws.bufferedAmount - this.#askedBytes <= limits.bufferedBytesMax) return false;
+    onSlow();
+    this.close(closeCodes.slowConsumer, 'slow consumer');
+    return true;
   }
 
   /** Ends the connection; also one that does not read or answer. */

@@ -13,7 +13,7 @@ import { apiErrors } from '../contract.ts';
 import type { UpgradeLimits } from '../limits.ts';
 import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
 import { Channels, type StreamTrading } from './channels.ts';
-import { Connection, Corks, Pace } from './connection.ts';
+import { Connection, Corks, type OwnBytes, Pace } from './connection.ts';
 import { streamErrors } from './errors.ts';
 import { type Frame, frameOf, problemFrom } from './frames.ts';
 import { closeCodes, inboundBytesMax, type StreamLimits, streamLimits, streamPath } from './limits.ts';
@@ -51,7 +51,7 @@ export interface Stream {
   readonly clients: number;
 }
 
-/** Of one caller, whatever the number of its connections. */
+/** Of one caller, whatever the number of its connections; none for a moment after the last. */
 interface Presence {
   readonly caller: TradingCaller;
   readonly sessions: Set<Session>;
@@ -62,8 +62,10 @@ class StreamServer implements Stream {
   readonly #server: Server;
   readonly #options: StreamOptions;
   readonly #limits: StreamLimits;
+  readonly #elapsedMs: () => number;
   readonly #channels: Channels;
   readonly #corks = new Corks();
+  readonly #ownBytes: OwnBytes = { bytes: 0 };
   readonly #presences = new Map<string, Presence>();
   readonly #sockets = new WebSocketServer({
     noServer: true,
@@ -83,6 +85,7 @@ class StreamServer implements Stream {
     this.#server = server;
     this.#options = options;
     this.#limits = { ...streamLimits, ...options.limits };
+    this.#elapsedMs = options.elapsedMs ?? (() => performance.now());
     this.#channels = new Channels({ trading: options.trading, limits: this.#limits });
     this.#sockets.on('wsClientError', (error, socket) => {
       refuseUpgrade(
@@ -202,6 +205,10 @@ class StreamServer implements Stream {
       socket,
       corks: this.#corks,
       limits: this.#limits,
+      ownBytes: this.#ownBytes,
+      onControl: () => {
+        session.onControl();
+      },
       onSlow: () => {
         notice({ kind: 'slow-consumer', caller: caller.name, requestId, waitingBytes: ws.bufferedAmount });
         session.end();
@@ -215,7 +222,7 @@ class StreamServer implements Stream {
       channels: this.#channels,
       limits: this.#limits,
       messages: presence.messages,
-      elapsedMs: this.#options.elapsedMs ?? (() => performance.now()),
+      elapsedMs: this.#elapsedMs,
       requestId,
       onUnknown: this.#failed(requestId),
     });
@@ -231,7 +238,6 @@ class StreamServer implements Stream {
     ws.on('close', () => {
       session.end();
       presence.sessions.delete(session);
-      if (presence.sessions.size === 0) this.#presences.delete(caller.name);
       this.#clients--;
       notice({ kind: 'disconnected', caller: caller.name, requestId });
       if (this.#clients === 0) this.#onEmpty?.();
@@ -241,9 +247,17 @@ class StreamServer implements Stream {
   #presence(caller: TradingCaller): Presence {
     const found = this.#presences.get(caller.name);
     if (found !== undefined) return found;
+    this.#forgetAbsent();
     const presence = { caller, sessions: new Set<Session>(), messages: new Pace(secondMs) };
     this.#presences.set(caller.name, presence);
     return presence;
+  }
+
+  /** Kept for a second after the last connection, so that a new one is no way to a new rate. */
+  #forgetAbsent(): void {
+    const nowMs = this.#elapsedMs();
+    for (const [name, { sessions, messages }] of this.#presences)
+      if (sessions.size === 0 && messages.isOver(nowMs)) this.#presences.delete(name);
   }
 
   readonly #tellStatus = (status: EngineStatus): void => {
@@ -260,6 +274,7 @@ class StreamServer implements Stream {
 
   /** One question for each caller. */
   readonly #recheckAll = (): void => {
+    this.#forgetAbsent();
     for (const { caller, sessions } of this.#presences.values())
       this.#options.auth.recheck(caller).catch((error: unknown) => {
         // That nobody can say it at the moment ends no stream; an order asks for itself.

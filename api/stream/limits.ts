@@ -26,9 +26,14 @@ export interface StreamLimits {
   readonly bufferedBytesMax: number;
   /**
    * Snapshots and missed messages on their way to one connection; beyond it it may ask for no more. 50 books of 80 KiB. What is
-   * asked for at the same moment is the same bytes for all.
+   * asked for of a market at the same moment is the same bytes for all.
    */
   readonly askedBytesMax: number;
+  /**
+   * Of those, what was made for one connection alone (missed messages, snapshots of accounts), of all connections: 1,000 that come
+   * back at once with as much as `replayBytesMax`. Above it none is made until some were taken.
+   */
+  readonly askedBytesInAll: number;
   /** Missed messages that are sent at once to one who comes back; beyond it a snapshot is less. Half of what may wait. */
   readonly replayBytesMax: number;
   /** Messages kept for one who waits for the snapshot of an account, which takes milliseconds. */
@@ -54,6 +59,7 @@ export const streamLimits: StreamLimits = {
   inFlightPerClient: 64,
   bufferedBytesMax: 2 ** 20,
   askedBytesMax: 4 * 2 ** 20,
+  askedBytesInAll: 2 ** 29,
   replayBytesMax: 2 ** 19,
   heldMessagesMax: 10_000,
   heartbeatMs: 15_000,

@@ -5,7 +5,7 @@ import { apiErrors } from '../contract.ts';
 import { requireAccount, requirePermission, type TradingAuth, type TradingCaller } from '../trading-auth.ts';
 import { keyOf } from './channel-key.ts';
 import type { Channels, Joined, StreamTrading } from './channels.ts';
-import { type Connection, Pace } from './connection.ts';
+import { type Asked, type Connection, Pace } from './connection.ts';
 import { streamErrors } from './errors.ts';
 import { frameOf, problemFrom } from './frames.ts';
 import { closeCodes, type StreamLimits } from './limits.ts';
@@ -50,19 +50,16 @@ export class Session {
   }
 
   onMessage(data: Buffer, isBinary: boolean): void {
-    const { connection, caller, limits, messages, elapsedMs } = this.#options;
+    const { connection, caller, limits, elapsedMs } = this.#options;
     if (connection.isClosing) return;
     if (isBinary) {
       connection.close(unsupportedData, 'text messages only');
       return;
     }
     const nowMs = elapsedMs();
-    const count = messages.count(nowMs);
+    const count = this.#count(nowMs);
     const countMax = caller.requestsPerSecond;
-    if (count > 2 * countMax) {
-      connection.close(closeCodes.tooManyMessages, 'too many messages');
-      return;
-    }
+    if (count === undefined) return;
     if (count > countMax) {
       this.#refuse(idOf(data), fail('API_RATE_LIMITED', `more than ${countMax} messages in a second`));
       return;
@@ -75,6 +72,20 @@ export class Session {
     this.#refuse(parsed.id, parsed.error);
     if (this.#invalid.count(nowMs) > limits.invalidPerMinute)
       connection.close(closeCodes.invalidMessages, 'too many invalid messages');
+  }
+
+  /** A frame that is no message costs as much as one. */
+  onControl(): void {
+    if (!this.#options.connection.isClosing) this.#count(this.#options.elapsedMs());
+  }
+
+  /** One more of the caller. @returns how many of this second; undefined: so many that the connection was closed */
+  #count(nowMs: number): number | undefined {
+    const { connection, caller, messages } = this.#options;
+    const count = messages.count(nowMs);
+    if (count <= 2 * caller.requestsPerSecond) return count;
+    connection.close(closeCodes.tooManyMessages, 'too many messages');
+    return undefined;
   }
 
   /** Leaves every channel. What is on its way to the engine is not stopped by it. */
@@ -110,7 +121,7 @@ export class Session {
     // Again for the same channel: anew from here.
     this.#leave(key);
     if (this.#joined.size >= limits.subscriptionsPerClient) throw this.#limit('subscriptionsPerClient');
-    if (this.#options.connection.askedBytes >= limits.askedBytesMax) throw this.#limit('askedBytesMax');
+    this.#assertRoom(spec.channel === 'account' || after !== undefined ? 'own' : 'shared');
     if (spec.channel !== 'account') {
       await this.#join(key, spec, { id, after });
       return;
@@ -133,6 +144,9 @@ export class Session {
     };
     const listener = {
       send: connection.send.bind(connection),
+      assertRoom: () => {
+        this.#assertRoom('own');
+      },
       ended: (error: unknown) => {
         forget();
         connection.send(frameOf({ type: 'ended', ...spec, problem: this.#problem(error) }));
@@ -181,7 +195,13 @@ export class Session {
     this.#joined.delete(key);
   }
 
-  #limit(name: 'subscriptionsPerClient' | 'inFlightPerClient' | 'askedBytesMax') {
+  /** @param kind of what would be made; what all share does not count together @throws API_STREAM_LIMIT */
+  #assertRoom(kind: Asked): void {
+    const full = this.#options.connection.fullAt;
+    if (full === 'askedBytesMax' || (full !== undefined && kind === 'own')) throw this.#limit(full);
+  }
+
+  #limit(name: 'subscriptionsPerClient' | 'inFlightPerClient' | 'askedBytesMax' | 'askedBytesInAll') {
     const max = this.#options.limits[name];
     return fail('API_STREAM_LIMIT', `more than ${max}: ${name}`, { limit: name, max });
   }

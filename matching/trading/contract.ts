@@ -276,6 +276,11 @@ export interface MarketFeed {
 export interface FeedListener {
   /** `text` is the message as JSON, made once for all who hear it. */
   readonly onMessage: (message: FeedMessage, text: string) => void;
+  /**
+   * In place of `onMessage` where the text is all that is wanted: an older message need not be read from it then. One that throws
+   * hears nothing more, so messages after it are not made.
+   */
+  readonly onText?: (seq: number, text: string) => void;
   /** The chain is broken by a reset of the link: nothing follows, a new snapshot is needed. */
   readonly onReset: () => void;
 }

@@ -20,6 +20,11 @@ class Entry {
     this.#make = make;
   }
 
+  get text(): string {
+    if (this.#make !== undefined) void this.read();
+    return this.#text;
+  }
+
   read(): { readonly message: FeedMessage; readonly text: string } {
     if (this.#make === undefined) return { message: JSON.parse(this.#text) as FeedMessage, text: this.#text };
     const message = this.#make(this.prevSeq);
@@ -90,7 +95,10 @@ export class Channel {
     const subscription: Subscription = { listener, isEnded: false };
     this.#subscriptions = [...this.#subscriptions, subscription];
     if (after !== undefined)
-      for (const entry of this.#entries.slice(this.#firstAfter(after))) this.#tell([subscription], entry);
+      for (const entry of this.#entries.slice(this.#firstAfter(after))) {
+        if (subscription.isEnded) break;
+        this.#tell([subscription], entry);
+      }
     return {
       end: () => {
         this.#end(subscription);
@@ -123,11 +131,14 @@ export class Channel {
 
   #tell(subscriptions: readonly Subscription[], entry: Entry): void {
     // Outside of the try: a message that cannot be made is our defect, not the listener's.
-    const { message, text } = entry.read();
+    const isRead = subscriptions.some(({ listener }) => listener.onText === undefined);
+    const { message, text } = isRead ? entry.read() : { message: undefined, text: entry.text };
     for (const subscription of subscriptions) {
       if (subscription.isEnded) continue;
+      const { listener } = subscription;
       try {
-        subscription.listener.onMessage(message, text);
+        if (listener.onText !== undefined) listener.onText(entry.seq, text);
+        else if (message !== undefined) listener.onMessage(message, text);
       } catch {
         this.#end(subscription);
       }

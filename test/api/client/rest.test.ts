@@ -102,7 +102,11 @@ describe('market data', () => {
     expect(await client.market(ethUsd)).toMatchObject({ tickSize: '0.01' });
     await client.place(order());
     await client.place(order({ side: 'buy', accountId: account(2), size: '0.4' }));
-    expect(await client.book(ethUsd, 5)).toMatchObject({ asks: [['100.00', '0.6000']], bids: [] });
+    expect(await client.book(ethUsd, 5)).toMatchObject({
+      asks: [['100.00', '0.6000']],
+      bids: [],
+      engine: 'live',
+    });
     expect(await client.ticker(ethUsd)).toMatchObject({ lastPrice: '100.00' });
     const [trade] = await client.trades(ethUsd, { limit: 1 });
     expect(trade).toMatchObject({ price: '100.00', size: '0.4000', side: 'buy' });
@@ -127,6 +131,12 @@ describe('orders', () => {
     const outcomes = await client.placeAll([order(), order({ price: '100.001' })]);
     expect(outcomes).toMatchObject([{ status: 'open' }, { code: 'TRADING_PRICE_OFF_TICK', kind: 'invalid' }]);
     expect(await client.cancelAll({ accountId: account(1) })).toEqual({ cancelled: 1 });
+    await client.place(order({ clientOrderId: '70' }));
+    const name = { accountId: account(1), clientOrderId: '70' };
+    expect(await client.cancelEach([name, name])).toMatchObject([
+      { doneReason: 'cancelled' },
+      { code: 'TRADING_ORDER_UNKNOWN', kind: 'not_found' },
+    ]);
   });
 
   test('a refusal is thrown under its own code, with what it says', async () => {

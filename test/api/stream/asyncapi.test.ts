@@ -77,6 +77,8 @@ async function session(served: Served): Promise<{ asked: Message[]; heard: Messa
   await ask({ op: 'amend', accountId: account(1), clientOrderId: '5', price: '101', size: '0.9' });
   await ask({ op: 'cancel', accountId: account(1), clientOrderId: '5' });
   await ask({ op: 'cancel', accountId: account(1), clientOrderId: '6' });
+  await ask({ op: 'place-batch', orders: [order({ clientOrderId: '8' }), order({ clientOrderId: '8' })] });
+  await ask({ op: 'cancel-batch', orders: [{ accountId: account(1), clientOrderId: '8' }] });
   await ask({ op: 'cancel-all', accountId: account(1), market: ethUsd });
   await ask({ op: 'unsubscribe', channel: 'trades', market: ethUsd });
   await ask({ op: 'ping' });
@@ -84,7 +86,7 @@ async function session(served: Served): Promise<{ asked: Message[]; heard: Messa
   served.world.link.reset();
   await client.next(({ type }) => type === 'ended');
   await client.caughtUp();
-  return { asked, heard: client.messages };
+  return { asked, heard: [...client.messages, ...client.statuses] };
 }
 
 test('a session that says everything says nothing else', async () => {
