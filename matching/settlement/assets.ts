@@ -6,7 +6,7 @@ import { settlementErrors } from './errors.ts';
 
 const fail = errorsOf(settlementErrors);
 /** What an engine's int64 holds of one asset. */
-const engineUnitsMax = 2n ** 62n - 1n;
+export const engineUnitsMax = 2n ** 62n - 1n;
 
 export interface EngineAsset {
   readonly id: AssetId;

@@ -50,9 +50,12 @@ export interface Refusal {
   readonly portion: bigint;
   readonly error: StrongroomError;
 }
+/** What is booked now and was not before: a portion; several, when another settler booked them or the answer was lost. */
 export interface BookedPortion {
+  /** The newest. */
   readonly portion: bigint;
   readonly trades: number;
+  /** 0 where the answer was lost or another settler booked. */
   readonly transfers: number;
 }
 export interface SettlerOptions {
@@ -224,17 +227,18 @@ class PortionSettler implements Settler {
     const { portion } = prepared;
     const [booked, next] = await Promise.allSettled([this.#book(prepared), this.#prepare(portion.head)]);
     if (booked.status === 'rejected') throw booked.reason;
-    this.#moveTo(booked.value ? portion.head : await readHead(pool, engine));
-    if (!booked.value) return undefined;
-    this.#tell(prepared);
+    if (!booked.value) {
+      this.#moveTo(await readHead(pool, engine));
+      return undefined;
+    }
+    this.#moveTo(
+      portion.head,
+      prepared.batches.reduce((sum, { commands }) => sum + commands.length, 0),
+    );
     if (next.status === 'rejected') throw next.reason;
     return next.value;
   }
-  #tell({ portion: { head, trades }, batches }: PreparedPortion): void {
-    const transfers = batches.reduce((sum, { commands }) => sum + commands.length, 0);
-    this.#options.onBooked?.({ portion: head.portion, trades: trades.length, transfers });
-  }
-  #moveTo(head: SettlementHead): void {
+  #moveTo(head: SettlementHead, transfers = 0): void {
     const before = this.#head;
     // A server that took over, or a backup: the events that it lost are let go of here.
     if (isBefore(head, before))
@@ -245,6 +249,9 @@ class PortionSettler implements Settler {
       });
     this.#head = head;
     this.#queue.settled(head);
+    const trades = Number.parseInt((head.trades - before.trades).toString(), 10);
+    if (head.portion !== before.portion)
+      this.#options.onBooked?.({ portion: head.portion, trades, transfers });
   }
   async #refuse(cause: unknown): Promise<void> {
     const { engine, onRefused, onOutage } = this.#options;

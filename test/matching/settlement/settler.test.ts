@@ -246,6 +246,35 @@ test('a server that took over may lack accounts that were opened last: they are 
   expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
 });
 
+test('who is told of what is booked is told too when the answer to the commit was lost', async () => {
+  const { ledger } = exchange;
+  const { head } = await settleAll();
+  sell(1, 1);
+  buy(2, 1);
+  // The last statement of the portion ends the transaction itself; what the settler hears is an error.
+  const told: unknown[] = [];
+  let failures = 1;
+  const settler = await exchange.settler({
+    onBooked: (booked) => told.push(booked),
+    ledger: {
+      prepare: ledger.prepare,
+      openAccounts: ledger.openAccounts,
+      applyPrepared: async (batch, tx) => {
+        const results = await ledger.applyPrepared(batch, tx);
+        if (failures-- <= 0) return results;
+        await tx.query('COMMIT');
+        throw Object.assign(new Error('lost'), { severity: 'FATAL', code: '57P01' });
+      },
+    },
+  });
+  for (const { slots, count } of exchange.sequencer.lots) settler.offer(slots, 0, count);
+  await settler.drain(exchange.sequencer.engine.seq);
+  expect(told[0]).toEqual({ portion: head.portion + 1n, trades: 1, transfers: 0 });
+  expect(settler.head.trades).toBe(head.trades + 1n);
+  expect(settler.waiting).toBe(0);
+  expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
+});
+
 test('a portion of any length is made in steps, and is the same as made at once', async () => {
   const { head } = await settleAll();
   for (let n = 0; n < 2 * itemsPerStep + 5; n++) {
