@@ -9,6 +9,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -28,6 +29,8 @@ export interface Files {
   /** @throws when it cannot be looked: not to know is not the same as not there */
   readonly exists: (file: string) => boolean;
   readonly sizeOf: (file: string) => number;
+  /** What the file system of a folder still takes. */
+  readonly freeBytes: (folder: string) => number;
   /** From `position` on, as many bytes as there are and `target` takes. @returns how many */
   readonly readInto: (file: string, target: Uint8Array, position: number) => number;
   /** A whole new file, flushed. One of that name is replaced. One that fails is gone: what is half written only fills the disk. */
@@ -84,6 +87,10 @@ export const nodeFiles: Files = {
   list: (folder) => readdirSync(folder),
   exists,
   sizeOf: (file) => statSync(file).size,
+  freeBytes: (folder) => {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  },
   readInto: (file, target, position) => {
     const handle = openSync(file, 'r');
     try {

@@ -47,12 +47,26 @@ export const listSnapshots = (files: Files, folder: string): readonly string[] =
     .sort()
     .reverse();
 
-/** Durable under a temporary name. @returns that name, for {@link nameSnapshot} */
-export function writeSnapshot(
-  files: Files,
-  folder: string,
-  snapshot: Snapshot & { readonly configHash: Uint8Array; readonly epoch: number },
-): string {
+export interface NewSnapshot extends Snapshot {
+  readonly configHash: Uint8Array;
+  readonly epoch: number;
+  /** What must be free behind it for the journal: one that cannot be written costs time at the next start, a full disk all trading. */
+  readonly roomKeptBytes: number;
+}
+
+/**
+ * Durable under a temporary name. @returns that name, for {@link nameSnapshot}
+ * @throws MATCHING_JOURNAL_WRITE_FAILED when it would leave too little room; what the disk fails with
+ */
+export function writeSnapshot(files: Files, folder: string, snapshot: NewSnapshot): string {
+  const neededBytes = snapshotHeaderBytes + snapshot.content.length + snapshot.roomKeptBytes;
+  const freeBytes = files.freeBytes(folder);
+  if (freeBytes < neededBytes)
+    throw fail(
+      'MATCHING_JOURNAL_WRITE_FAILED',
+      `a snapshot and the next segment of the journal need ${neededBytes} bytes, ${freeBytes} are free`,
+      { neededBytes, freeBytes },
+    );
   const header = new Uint8Array(snapshotHeaderBytes);
   const view = new DataView(header.buffer);
   header.set(new TextEncoder().encode(magic));

@@ -28,6 +28,8 @@ export interface EngineThreadData {
   readonly hashEvery: number;
   /** Commands between two snapshots; 0: none. */
   readonly snapshotEvery: number;
+  /** Of the journal: what a snapshot leaves free for it. */
+  readonly segmentBytes: number;
 }
 export type EngineQuery =
   | { readonly kind: 'state' }
@@ -65,7 +67,7 @@ const batchMax = 512;
 const undrainedMax = 4_096;
 
 const data = workerData as EngineThreadData;
-const { folder, config, configHash, hashEvery, snapshotEvery } = data;
+const { folder, config, configHash, hashEvery, snapshotEvery, segmentBytes } = data;
 const rings = new Rings(data.rings);
 let mailTaken = 0;
 
@@ -197,6 +199,7 @@ class Server {
       content: this.#engine.snapshot(),
       configHash,
       epoch: this.#epoch,
+      roomKeptBytes: segmentBytes,
     };
     try {
       send({ kind: 'snapshot', seq, temporary: writeSnapshot(nodeFiles, folder, snapshot) });

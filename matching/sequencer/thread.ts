@@ -57,7 +57,7 @@ export class EngineThread {
     this.#port = port1;
     // An unread port must not keep the process alive; the worker does.
     port1.unref();
-    const { pollMs, hashEvery, snapshotEvery } = limits;
+    const { pollMs, hashEvery, snapshotEvery, segmentBytes } = limits;
     const workerData: EngineThreadData = {
       rings: shared,
       port: port2,
@@ -67,6 +67,7 @@ export class EngineThread {
       pollMs,
       hashEvery,
       snapshotEvery,
+      segmentBytes,
     };
     this.#worker = new Worker(new URL('./start-engine-thread.mjs', import.meta.url), {
       workerData,

@@ -8,6 +8,7 @@ import {
   nodeFiles,
   Replica,
   removeLeftovers,
+  writeSnapshot,
 } from '../../../matching/journal/index.ts';
 import { JournalReader } from '../../../matching/journal/reader.ts';
 import { loadConfig } from '../../support/matching-load.ts';
@@ -213,6 +214,22 @@ describe('what a process left half done', () => {
     expect(codeOf(() => claimEpoch(late, folder, 'late'))).toBe('MATCHING_EPOCH_TAKEN');
     expect(nodeFiles.list(folder)).toEqual(['epoch-0000000001']);
   });
+});
+
+test('a snapshot that would leave the journal no room is not written', () => {
+  const folder = throwawayFolder();
+  const content = new Uint8Array(1_000);
+  const write = (freeBytes: number): string =>
+    writeSnapshot({ ...nodeFiles, freeBytes: () => freeBytes }, folder, {
+      ...{ seq: 5, timeMs: 1, stateHash: '0'.repeat(32), content, configHash, epoch: 1 },
+      roomKeptBytes: 4_096,
+    });
+  const neededBytes = 128 + 1_000 + 4_096;
+  expect(codeOf(() => write(neededBytes - 1))).toBe('MATCHING_JOURNAL_WRITE_FAILED');
+  expect(nodeFiles.list(folder)).toEqual([]);
+  expect(write(neededBytes)).toBe('5-0000000001.snapshot.tmp');
+  expect(nodeFiles.list(folder)).toEqual(['5-0000000001.snapshot.tmp']);
+  expect(nodeFiles.freeBytes(folder)).toBeGreaterThan(0);
 });
 
 test('a folder is made with all those above it, and may be there already', () => {

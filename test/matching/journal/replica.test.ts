@@ -64,6 +64,7 @@ function takeSnapshot(folder: string, seq: number): void {
     content: replica.engine.snapshot(),
     configHash,
     epoch: 1,
+    roomKeptBytes: 0,
   };
   nameSnapshot(nodeFiles, folder, { seq, temporary: writeSnapshot(nodeFiles, folder, snapshot) });
 }

@@ -96,12 +96,14 @@ describe('a standby', () => {
     const { sequencer: second } = await standbyOf(folder, { hashEvery }).takeOver();
     closing.push(second);
     await Promise.all(commands.slice(100, 200).map(async (body) => await second.submit(body)));
+    // From then on a follower holds, so it has to be there before.
+    await until(() => third.followed?.seq === 200);
     // Somebody claims an epoch and dies: nothing can be acknowledged any more until the next one takes over.
     claimEpoch(nodeFiles, folder, 'dead');
     await expect(second.submit(commands[200] as CommandBody)).rejects.toMatchObject({
       code: 'MATCHING_FENCED',
     });
-    await until(() => third.followed?.seq === 200);
+    expect(third.followed?.seq).toBe(200);
     const { sequencer: last, report } = await drillTakeOver(third);
     closing.push(last);
     // The command without an answer was on the disk; it counts.
