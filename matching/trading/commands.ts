@@ -3,7 +3,9 @@ import { errorsOf, invariant, isStrongroomError } from '#core/errors';
 import type { CommandBody } from '../commands.ts';
 import { type EngineEvent, readEvent } from '../events.ts';
 import type { EngineLink, EngineView, TakenBy } from '../link/types.ts';
+import type { RejectReason } from '../vocabulary.ts';
 import { tradingErrors } from './errors.ts';
+import type { Explanation } from './explanations.ts';
 import { rejection } from './rejections.ts';
 import type { Scales } from './scale.ts';
 
@@ -75,10 +77,15 @@ export function takenEvent(
   events: readonly EngineEvent[],
   scales: Scales,
   clientOrderId?: string,
+  explained?: (reason: RejectReason) => Explanation | undefined,
 ): Exclude<EngineEvent, { kind: 'rejected' }> {
   const [event] = events;
   invariant(event !== undefined, 'every command gives an event');
   if (event.kind === 'rejected')
-    throw rejection(event.reason, { market: scales.markets[event.market]?.id, clientOrderId });
+    throw rejection(event.reason, {
+      market: scales.markets[event.market]?.id,
+      clientOrderId,
+      explanation: explained?.(event.reason),
+    });
   return event;
 }

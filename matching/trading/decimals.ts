@@ -60,17 +60,25 @@ export function decimalText({ whole, places }: Decimal): string {
   return `${digits.slice(0, -places)}.${digits.slice(-places)}`;
 }
 
-/** @param what names the field in the message. @throws TRADING_NUMBER_INVALID for anything but digits above zero */
-export function parseDecimal(what: string, text: string): Decimal {
+/** @param field named in the message. @throws TRADING_NUMBER_INVALID for anything but digits above zero */
+export function parseDecimal(field: string, text: string): Decimal {
   const { whole, part = '' } = (text.length > textCharsMax ? undefined : pattern.exec(text)?.groups) ?? {};
   const number = whole === undefined ? 0n : BigInt(whole + part);
   if (number === 0n)
     throw fail(
       'TRADING_NUMBER_INVALID',
-      `${what} "${text.slice(0, 80)}" is not a decimal number above zero in the form 1234.5678`,
-      { what },
+      `\`${field}\` "${text.slice(0, 80)}" is not a decimal number above zero in the form 1234.5678`,
+      { field },
     );
   return { whole: number, places: part.length };
+}
+
+/** The whole steps below and above a number that is not one of them, above zero. */
+export function stepsAround(number: Decimal, step: Decimal): readonly Decimal[] {
+  const below = (number.whole * 10n ** BigInt(step.places)) / (step.whole * 10n ** BigInt(number.places));
+  return [below, below + 1n]
+    .filter((count) => count > 0n)
+    .map((count) => ({ whole: count * step.whole, places: step.places }));
 }
 
 /** How many steps the number is; undefined when it is not a whole number of them. */

@@ -61,6 +61,11 @@ export const tradingErrors = {
     whatToDo:
       'Look for the order by its client order id. Sent again with the same one it is refused if it was taken, while the engine remembers the id.',
   },
+  TRADING_AMOUNT_TOO_LARGE: {
+    kind: 'invalid',
+    why: 'The amount of a transfer is more than the engine can hold of the asset.',
+    whatToDo: 'Send at most the `max` of the details, in base units.',
+  },
   TRADING_TRANSFER_CONFLICT: {
     kind: 'conflict',
     why: 'There is a transfer of this id with another account, asset, amount or direction.',

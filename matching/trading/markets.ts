@@ -5,6 +5,7 @@ import type { EngineView } from '../link/types.ts';
 import type { TradingAccounts } from './accounts.ts';
 import { type EngineCommands, takenEvent } from './commands.ts';
 import type { MarketView, TradingOperations } from './contract.ts';
+import type { Explanation } from './explanations.ts';
 import { rejection } from './rejections.ts';
 import type { MarketScale, Scales } from './scale.ts';
 
@@ -42,6 +43,22 @@ function marketView(scale: MarketScale, view: EngineView): MarketView {
   };
 }
 
+/** The engine would refuse it too, but without saying which. */
+function bandProblem(scale: MarketScale, low: number, high: number): Explanation | undefined {
+  const { minPrice, maxPrice } = scale.config;
+  if (low > high)
+    return {
+      why: `\`low\` ${scale.price(low)} is above \`high\` ${scale.price(high)}.`,
+      fields: ['low', 'high'],
+    };
+  const fields = [...(low < minPrice ? ['low'] : []), ...(high > maxPrice ? ['high'] : [])];
+  const band = `${scale.price(low)} to ${scale.price(high)}`;
+  const range = `${scale.price(minPrice)} to ${scale.price(maxPrice)}`;
+  return fields.length === 0
+    ? undefined
+    : { why: `The band ${band} is not within the prices of the market, ${range}.`, fields };
+}
+
 export function createMarkets({ commands, scales, accounts }: MarketContext): MarketOperations {
   const market = (id: string): MarketView => marketView(scales.market(id), commands.view());
   return {
@@ -57,7 +74,9 @@ export function createMarkets({ commands, scales, accounts }: MarketContext): Ma
     },
     setBand: async (id, band) => {
       const scale = scales.market(id);
-      const [low, high] = [scale.ticks(band.low), scale.ticks(band.high)];
+      const [low, high] = [scale.ticks(band.low, 'low'), scale.ticks(band.high, 'high')];
+      const explanation = bandProblem(scale, low, high);
+      if (explanation !== undefined) throw rejection('invalid-price', { market: id, explanation });
       takenEvent(await commands.submit({ kind: 'set-band', market: scale.no, low, high }), scales);
       return market(id);
     },

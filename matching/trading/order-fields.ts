@@ -2,9 +2,9 @@
 import { errorsOf } from '#core/errors';
 import type { PlaceFields } from '../commands.ts';
 import type { OrderQuestion } from '../engine/index.ts';
-import type { TimeInForce } from '../vocabulary.ts';
 import type { NewOrder, OrderName } from './contract.ts';
 import { tradingErrors } from './errors.ts';
+import { clashOf, usualTimeInForce } from './explanations.ts';
 import { rejection } from './rejections.ts';
 import type { MarketScale } from './scale.ts';
 
@@ -40,14 +40,12 @@ export function orderQuestion(
   throw nameInvalid('an order is named by its order id or by its client order id, by exactly one of them');
 }
 
-const usualTimeInForce = (type: NewOrder['type']): TimeInForce =>
-  type === 'limit' || type === 'stop-limit' ? 'gtc' : 'ioc';
-
 /** Display size and budget share a word of the command, so the engine cannot see one that does not belong there. */
-function assertFormed({ type, side, displaySize, budget, market, clientOrderId }: NewOrder): void {
+function assertFormed(order: NewOrder): void {
+  const { type, side, displaySize, budget, market, clientOrderId } = order;
   const mayHaveBudget = side === 'buy' && (type === 'market' || type === 'stop');
   if ((displaySize !== undefined && type !== 'limit') || (budget !== undefined && !mayHaveBudget))
-    throw rejection('invalid-order', { market, clientOrderId });
+    throw rejection('invalid-order', { market, clientOrderId, explanation: clashOf(order) });
 }
 
 /**
@@ -64,9 +62,9 @@ export function placeFields(order: NewOrder, scale: MarketScale): Omit<PlaceFiel
     timeInForce: timeInForce ?? usualTimeInForce(type),
     ...(postOnly === undefined ? {} : { postOnly }),
     ...(price === undefined ? {} : { price: scale.ticks(price) }),
-    ...(triggerPrice === undefined ? {} : { triggerPrice: scale.ticks(triggerPrice, 'invalid-trigger') }),
+    ...(triggerPrice === undefined ? {} : { triggerPrice: scale.ticks(triggerPrice, 'triggerPrice') }),
     ...(size === undefined ? {} : { lots: scale.lots(size) }),
-    ...(displaySize === undefined ? {} : { displayLots: scale.lots(displaySize) }),
+    ...(displaySize === undefined ? {} : { displayLots: scale.lots(displaySize, 'displaySize') }),
     ...(budget === undefined ? {} : { budget: scale.quoteUnits(budget) }),
     ...(order.selfTrade === undefined ? {} : { selfTrade: order.selfTrade }),
     ...(order.clientOrderId === undefined ? {} : { clientOrderId: parseClientOrderId(order.clientOrderId) }),

@@ -12,6 +12,7 @@ import {
   type TradingOperations,
   tradingLimits,
 } from './contract.ts';
+import { clashOf, type Explanation, explain } from './explanations.ts';
 import { orderQuestion, parseOrderId, placeFields } from './order-fields.ts';
 import { rejection } from './rejections.ts';
 import type { MarketScale, Scales } from './scale.ts';
@@ -90,7 +91,7 @@ class Orders implements OrderOperations {
     const price = change.price === undefined ? undefined : scale.ticks(change.price);
     const lots = change.size === undefined ? undefined : scale.lots(change.size);
     if (price === undefined && lots === undefined)
-      throw rejection('invalid-order', { market: scale.id, clientOrderId });
+      throw rejection('invalid-order', { market: scale.id, clientOrderId, explanation: nothingAsked });
     const events = await this.#commands.submit({
       kind: 'amend',
       account,
@@ -98,7 +99,11 @@ class Orders implements OrderOperations {
       ...(price === undefined ? {} : { price }),
       ...(lots === undefined ? {} : { lots }),
     });
-    takenEvent(events, this.#scales, clientOrderId);
+    takenEvent(events, this.#scales, clientOrderId, (reason) =>
+      reason === 'invalid-order'
+        ? amendClash(order, change)
+        : explain(reason, { asked: change, side: order.side, account, scale, view: this.#commands.view() }),
+    );
     return outcomeOf(
       events,
       { ...order, accountId: name.accountId, lots: lots ?? order.filled + order.rest },
@@ -240,11 +245,25 @@ class Orders implements OrderOperations {
     const fields = placeFields(order, scale);
     const account = await this.#accounts.numberOf(order.accountId);
     if (account === undefined)
-      throw rejection('insufficient-balance', { market: scale.id, clientOrderId: order.clientOrderId });
+      throw rejection('insufficient-balance', {
+        market: scale.id,
+        clientOrderId: order.clientOrderId,
+        explanation: neverFunded,
+      });
     return { command: { kind: 'place', account, ...fields }, order, scale };
   }
   #placed({ order, scale, command }: PreparedOrder, events: readonly EngineEvent[]): OrderOutcome {
-    const accepted = takenEvent(events, this.#scales, order.clientOrderId);
+    const accepted = takenEvent(events, this.#scales, order.clientOrderId, (reason) =>
+      reason === 'invalid-order'
+        ? clashOf(order)
+        : explain(reason, {
+            asked: order,
+            side: order.side,
+            account: command.account,
+            scale,
+            view: this.#commands.view(),
+          }),
+    );
     invariant(accepted.kind === 'accepted', 'a placed order is accepted or rejected', { seq: accepted.seq });
     return outcomeOf(
       events,
@@ -285,6 +304,19 @@ function cancelCommand(
     ...(id === undefined ? {} : { orderId: id }),
     ...(clientOrderId === undefined ? {} : { clientOrderId }),
   };
+}
+
+const neverFunded: Explanation = {
+  why: 'The account has never had any: move some from main to spot (PUT /v1/spot-transfers).',
+  fields: ['accountId'],
+};
+const nothingAsked: Explanation = { why: 'Give `price`, `size` or both.', fields: ['price', 'size'] };
+function amendClash({ budget, waiting }: OpenOrder, { price }: { readonly price?: string }): Explanation {
+  if (budget > 0)
+    return { why: 'An order with a `budget` cannot be amended: cancel it.', fields: ['orderId'] };
+  if (waiting && price !== undefined)
+    return { why: 'A stop that waits keeps its `price`: cancel it, and place another.', fields: ['price'] };
+  return { why: 'It has this `price` and `size` already.', fields: ['price', 'size'] };
 }
 
 /** The answer to one order of a batch. What is no error of ours concerns all of it. */

@@ -2,6 +2,7 @@
 import { errorsOf, type StrongroomError } from '#core/errors';
 import type { RejectReason } from '../vocabulary.ts';
 import { tradingErrors } from './errors.ts';
+import type { Explanation } from './explanations.ts';
 
 const fail = errorsOf(tradingErrors);
 
@@ -41,18 +42,21 @@ export const rejectionTexts: Readonly<Record<RejectReason, string>> = {
 export interface RejectionDetails {
   readonly market?: string | undefined;
   readonly clientOrderId?: string | undefined;
+  /** What it is in this case. */
+  readonly explanation?: Explanation | undefined;
 }
 
 /** TRADING_ORDER_REJECTED with its reason in the details; TRADING_ORDER_UNKNOWN for an order that is not there. */
 export function rejection(
   reason: RejectReason,
-  { market, clientOrderId }: RejectionDetails = {},
+  { market, clientOrderId, explanation }: RejectionDetails = {},
 ): StrongroomError {
   return fail(
     reason === 'unknown-order' ? 'TRADING_ORDER_UNKNOWN' : 'TRADING_ORDER_REJECTED',
-    rejectionTexts[reason],
+    explanation === undefined ? rejectionTexts[reason] : `${rejectionTexts[reason]} ${explanation.why}`,
     {
       reason,
+      ...(explanation === undefined ? {} : { fields: explanation.fields }),
       ...(market === undefined ? {} : { market }),
       ...(clientOrderId === undefined ? {} : { clientOrderId }),
     },

@@ -19,9 +19,11 @@ import {
   powerOfTen,
   quotient,
   type Ratio,
+  stepsAround,
   stepsIn,
 } from './decimals.ts';
 import { tradingErrors } from './errors.ts';
+import type { Explanation } from './explanations.ts';
 import { rejection } from './rejections.ts';
 
 const fail = errorsOf({ ...tradingErrors, ...matchingErrors });
@@ -51,14 +53,15 @@ export interface MarketScale {
   /** Quote coins per base coin. @param ticks 0 or more */
   price(ticks: number): string;
   /**
-   * @param beyond the reason for a price that no command can carry
-   * @throws TRADING_NUMBER_INVALID, TRADING_PRICE_OFF_TICK, TRADING_ORDER_REJECTED (`beyond`)
+   * @param field of the request, named in errors
+   * @throws TRADING_NUMBER_INVALID, TRADING_PRICE_OFF_TICK, TRADING_ORDER_REJECTED (invalid-price, or invalid-trigger of a
+   * trigger price): one that no command can carry
    */
-  ticks(text: string, beyond?: RejectReason): number;
+  ticks(text: string, field?: 'price' | 'triggerPrice' | 'low' | 'high'): number;
   /** Base coins. @param lots 0 or more */
   size(lots: Whole): string;
   /** @throws TRADING_NUMBER_INVALID, TRADING_SIZE_OFF_LOT, TRADING_ORDER_REJECTED (invalid-lots) */
-  lots(text: string): number;
+  lots(text: string, field?: 'size' | 'displaySize'): number;
   /** Quote coins of what was traded. */
   value(quoteUnits: Whole): string;
   /** Of a budget. @throws TRADING_NUMBER_INVALID, TRADING_ORDER_REJECTED (value-limit) */
@@ -105,6 +108,14 @@ interface Units {
   readonly step: Decimal;
 }
 
+/** A number of a request. */
+interface Written {
+  readonly field: string;
+  readonly text: string;
+  readonly step: Decimal;
+  readonly name: 'tick' | 'lot' | 'unit';
+}
+
 function marketScale(no: number, config: MarketConfig, base: Units, quote: Units): MarketScale {
   const { id } = config;
   const ratioOf = ({ unit }: Units, units: number): Ratio => ({
@@ -116,9 +127,29 @@ function marketScale(no: number, config: MarketConfig, base: Units, quote: Units
   const tickStep = terminating(`the tick of market ${id}`, quotient(ratioOf(quote, config.tickUnits), lot));
   const priceText = texts(tickStep);
   const value = texts(quote.step);
-  const within = (count: bigint, max: bigint, beyond: RejectReason): number => {
-    if (count > max) throw rejection(beyond, { market: id });
+  const within = (count: bigint, max: bigint, beyond: RejectReason, explanation: Explanation): number => {
+    if (count > max) throw rejection(beyond, { market: id, explanation });
     return Number.parseInt(count.toString(), 10);
+  };
+  const beyondMax = (field: string, text: string, max: string): Explanation => ({
+    why: `\`${field}\` ${text} is above the most there is here, ${max}.`,
+    fields: [field],
+  });
+  /** @throws `code` with the nearest that would do */
+  const countOf = (
+    { field, text, step, name }: Written,
+    code: 'TRADING_PRICE_OFF_TICK' | 'TRADING_SIZE_OFF_LOT' | 'TRADING_NUMBER_INVALID',
+  ): bigint => {
+    const number = parseDecimal(field, text);
+    const count = stepsIn(number, step);
+    if (count !== undefined) return count;
+    const stepText = decimalText(step);
+    const nearest = stepsAround(number, step).map(decimalText);
+    throw fail(
+      code,
+      `${id}: \`${field}\` ${text} is not a multiple of ${stepText}, the ${name}; nearest: ${nearest.join(' and ')}`,
+      { market: id, field, [name === 'unit' ? name : `${name}Size`]: stepText, nearest },
+    );
   };
   return {
     no,
@@ -127,35 +158,29 @@ function marketScale(no: number, config: MarketConfig, base: Units, quote: Units
     base: base.id,
     quote: quote.id,
     price: priceText,
-    ticks: (text, beyond = 'invalid-price') => {
-      const ticks = stepsIn(parseDecimal('the price', text), tickStep);
-      if (ticks === undefined)
-        throw fail('TRADING_PRICE_OFF_TICK', `${id}: ${text} is not a multiple of ${priceText(1)}`, {
-          market: id,
-          tickSize: priceText(1),
-        });
-      return within(ticks, ticksMax, beyond);
-    },
+    ticks: (text, field = 'price') =>
+      within(
+        countOf({ field, text, step: tickStep, name: 'tick' }, 'TRADING_PRICE_OFF_TICK'),
+        ticksMax,
+        field === 'triggerPrice' ? 'invalid-trigger' : 'invalid-price',
+        beyondMax(field, text, priceText(config.maxPrice)),
+      ),
     size: texts(lotStep),
-    lots: (text) => {
-      const lots = stepsIn(parseDecimal('the size', text), lotStep);
-      if (lots === undefined)
-        throw fail('TRADING_SIZE_OFF_LOT', `${id}: ${text} is not a multiple of ${decimalText(lotStep)}`, {
-          market: id,
-          lotSize: decimalText(lotStep),
-        });
-      return within(lots, BigInt(orderValueMax), 'invalid-lots');
-    },
+    lots: (text, field = 'size') =>
+      within(
+        countOf({ field, text, step: lotStep, name: 'lot' }, 'TRADING_SIZE_OFF_LOT'),
+        BigInt(orderValueMax),
+        'invalid-lots',
+        beyondMax(field, text, texts(lotStep)(config.maxOrderLots)),
+      ),
     value,
-    quoteUnits: (text) => {
-      const units = stepsIn(parseDecimal('the budget', text), quote.step);
-      if (units === undefined)
-        throw fail('TRADING_NUMBER_INVALID', `${id}: ${text} is not a multiple of ${value(1)}`, {
-          market: id,
-          unit: value(1),
-        });
-      return within(units, BigInt(orderValueMax), 'value-limit');
-    },
+    quoteUnits: (text) =>
+      within(
+        countOf({ field: 'budget', text, step: quote.step, name: 'unit' }, 'TRADING_NUMBER_INVALID'),
+        BigInt(orderValueMax),
+        'value-limit',
+        beyondMax('budget', text, value(config.maxOrderValue)),
+      ),
     baseAmount: texts(base.step),
     quoteAmount: value,
   };

@@ -17,7 +17,7 @@ import { inTransaction, type Pool } from '#infra/db';
 import type { Ledger } from '#ledger';
 import { customerMain, customerSpot, ledgerErrors } from '#ledger/contract';
 import type { EngineEvent } from '../events.ts';
-import { engineAmount } from '../settlement/assets.ts';
+import { engineAmount, engineUnitsMax } from '../settlement/assets.ts';
 import { debitOf } from '../settlement/history.ts';
 import { returnReference, spotInTradable } from '../settlement/spot-feed.ts';
 import { readHead, type SettledEngine } from '../settlement/store.ts';
@@ -80,6 +80,7 @@ class SpotTransfers implements SpotOperations {
 
   async moveSpot(transfer: SpotTransfer): Promise<SpotTransferView> {
     parseId('spt', transfer.id);
+    this.#assertNotTooLarge(transfer);
     const moved = amount(transfer.asset, parseUnits(transfer.units));
     engineAmount(this.#context.engine.assets, moved);
     const { pool, engine, commands, looksMs: looks = usualLooksMs } = this.#context;
@@ -89,6 +90,19 @@ class SpotTransfers implements SpotOperations {
     const row = toSpot ? await this.#bring(transfer, moved) : await this.#take(transfer);
     if (row !== undefined) return await this.#finish(row, { undebitedSeq, looks });
     return await this.#finish(await sameSpotRow(pool, engine, transfer), { looks });
+  }
+
+  /** Of digits so many that they are no amount at all, too. @throws TRADING_AMOUNT_TOO_LARGE */
+  #assertNotTooLarge({ asset, units }: SpotTransfer): void {
+    const unit = this.#context.engine.assets.find(({ id }) => id === asset)?.unit;
+    if (unit === undefined || !/^[1-9][0-9]*$/.test(units)) return;
+    const max = (engineUnitsMax * unit).toString();
+    if (units.length > max.length || BigInt(units) > engineUnitsMax * unit)
+      throw fail(
+        'TRADING_AMOUNT_TOO_LARGE',
+        `\`units\` is too large, a number of ${units.length} digits: at most ${max} base units of ${asset}`,
+        { field: 'units', asset, max },
+      );
   }
 
   async spotTransfer(id: Id<'spt'>): Promise<SpotTransferView> {

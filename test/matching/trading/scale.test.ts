@@ -134,7 +134,7 @@ describe('numbers that are read', () => {
     const tooDear = code('TRADING_ORDER_REJECTED', { reason: 'invalid-price', market: 'ETH-USD' });
     expect(() => plain.ticks('21474836.48')).toThrow(tooDear);
     expect(() => plain.ticks('42949672.97')).toThrow(tooDear);
-    expect(() => plain.ticks('42949672.97', 'invalid-trigger')).toThrow(
+    expect(() => plain.ticks('42949672.97', 'triggerPrice')).toThrow(
       code('TRADING_ORDER_REJECTED', { reason: 'invalid-trigger' }),
     );
     expect(plain.lots('900719925474.0991')).toBe(Number.MAX_SAFE_INTEGER);
