@@ -6,36 +6,36 @@ import type { EngineStatus } from '../contract.ts';
 
 type StatusListener = (status: EngineStatus) => void;
 
+export interface EngineWatchOptions {
+  readonly link: Pick<EngineLink, 'view' | 'state' | 'subscribe'>;
+  readonly clock: Clock;
+  /** A listener threw, and hears nothing more. */
+  readonly onProblem?: (error: unknown) => void;
+}
+
 export class EngineWatch {
-  readonly #link: Pick<EngineLink, 'view' | 'state' | 'subscribe'>;
-  readonly #clock: Clock;
+  readonly #options: EngineWatchOptions;
   readonly #listeners = new Set<StatusListener>();
   #leave: () => void = () => undefined;
   #isLive = false;
   #sinceMs: number;
 
-  constructor({
-    link,
-    clock,
-  }: {
-    readonly link: Pick<EngineLink, 'view' | 'state' | 'subscribe'>;
-    readonly clock: Clock;
-  }) {
-    this.#link = link;
-    this.#clock = clock;
-    this.#sinceMs = clock.nowMs();
+  constructor(options: EngineWatchOptions) {
+    this.#options = options;
+    this.#sinceMs = options.clock.nowMs();
   }
 
   /** Once the feed is there: whoever listens to both is told `live` after what the feed said of it. */
   begin(): void {
-    this.#leave = this.#link.subscribe({
+    const { link } = this.#options;
+    this.#leave = link.subscribe({
       onEvents: () => undefined,
       onReset: () => undefined,
       onConnected: (connected) => {
         this.#turn(connected);
       },
     });
-    this.#turn(this.#link.state().connected);
+    this.#turn(link.state().connected);
   }
 
   get status(): EngineStatus {
@@ -57,14 +57,22 @@ export class EngineWatch {
   #turn(isLive: boolean): void {
     if (isLive === this.#isLive) return;
     this.#isLive = isLive;
-    this.#sinceMs = this.#clock.nowMs();
+    this.#sinceMs = this.#options.clock.nowMs();
     const { status } = this;
-    for (const listener of [...this.#listeners]) listener(status);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(status);
+      } catch (error) {
+        // Its defect is not to stop trading, or the others.
+        this.#listeners.delete(listener);
+        this.#options.onProblem?.(error);
+      }
+    }
   }
 
   #seq(): number | null {
     try {
-      return this.#link.view().seq;
+      return this.#options.link.view().seq;
     } catch (error) {
       // There was no snapshot yet, or the one there was turned out to be wrong.
       if (isStrongroomError(error)) return null;

@@ -4,7 +4,7 @@
  */
 import type { Pool } from '#infra/db';
 import type { SettledEngine } from '../../settlement/store.ts';
-import { EngineWatch } from './engine-watch.ts';
+import { EngineWatch, type EngineWatchOptions } from './engine-watch.ts';
 import { type Feed, type FeedOptions, LinkFeed } from './feed.ts';
 import { settledHistory } from './history.ts';
 
@@ -18,5 +18,4 @@ export interface CreateFeedOptions extends Omit<FeedOptions, 'history'> {
 }
 export const createFeed = ({ pool, engine, ...options }: CreateFeedOptions): Feed =>
   new LinkFeed({ ...options, history: settledHistory(pool, engine) });
-export const createEngineWatch = (options: ConstructorParameters<typeof EngineWatch>[0]): EngineWatch =>
-  new EngineWatch(options);
+export const createEngineWatch = (options: EngineWatchOptions): EngineWatch => new EngineWatch(options);

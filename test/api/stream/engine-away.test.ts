@@ -46,7 +46,7 @@ let gateway: Gateway;
 let stream: Stream;
 let key: Holder;
 
-const reach = (linkPort: number): ReachedEngine =>
+const reach = (linkPort: number, nowMs = () => Date.now()): ReachedEngine =>
   reachEngine(
     {
       url: `ws://127.0.0.1:${linkPort}`,
@@ -54,7 +54,7 @@ const reach = (linkPort: number): ReachedEngine =>
       configFile: path.join(folder, 'engine-config.json'),
       name: engineName,
     },
-    { pool, ledger, clock: { nowMs: () => Date.now() }, decimals, log },
+    { pool, ledger, clock: { nowMs }, decimals, log },
   );
 beforeAll(async () => {
   const databaseUrl = await databaseForThisFile();
@@ -184,6 +184,34 @@ test('an engine of another name is refused, with its name, and traded with is th
     );
     expect(mine.trading.book(market, 10).asks).toEqual(reached.trading.book(market, 10).asks);
   } finally {
+    await mine.close();
+  }
+});
+
+test('a defect that stops what follows the engine is not hidden: health says that a restart ends it', async () => {
+  const relay = await Relay.to(engine.linkPort);
+  let isBroken = false;
+  const mine = reach(relay.port, () => {
+    if (isBroken) throw new Error('broken clock');
+    return Date.now();
+  });
+  const probed = async (): Promise<string> => await mine.probe().then(() => 'ok', String);
+  const told: string[] = [];
+  try {
+    mine.trading.onEngineStatus(() => {
+      throw new Error('a listener of its own harms nobody');
+    });
+    mine.trading.onEngineStatus(({ engine: state }) => told.push(state));
+    await until(probed, (text) => text === 'ok');
+    await until(
+      async () => await Promise.resolve(told),
+      (states) => states.includes('live'),
+    );
+    isBroken = true;
+    relay.cut();
+    await until(probed, (text) => text.includes('restart the api: broken clock'));
+  } finally {
+    isBroken = false;
     await mine.close();
   }
 });
