@@ -35,7 +35,7 @@ export const engineProcessConfigSchema = z.object({
       /** Between two comparisons of all balances, engine against ledger. */
       reconcileEveryMs: count(100, 86_400_000).default(60_000),
       /** Of one portion; without it as many as are good for throughput. */
-      tradesMax: count(1, 16_384).optional(),
+      tradesMax: count(1, 32_768).optional(),
       /** Events that wait to be booked, beyond which new orders are refused. */
       lagEventsMax: count(1, 10_000_000).optional(),
     })

@@ -7,10 +7,14 @@ import { readEvents } from '#ledger';
 import {
   type AccountPath,
   accountClosed,
+  accountReopened,
   customerMain,
   customerSpot,
   houseClearing,
   houseIncome,
+  houseSuspense,
+  openingBalance,
+  spotIn,
   spotOut,
 } from '#ledger/contract';
 import { parseEngineConfig } from '../../../matching/config.ts';
@@ -369,6 +373,41 @@ test('nobody can close an account that trades are booked on', async () => {
     { path: customerMain(customer(9)), asset: usd },
   ]);
   expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
+});
+
+test('nor a main account while money of it is on its way into the engine', async () => {
+  const { ledger, feed, engine } = exchange;
+  await feed.step();
+  const accountId = customer(8);
+  const account = customerMain(accountId);
+  const moved = amount(usd, 700n);
+  await ledger.openAccounts(
+    pool,
+    [account, customerSpot(accountId)].map((path) => ({ path, asset: usd })),
+  );
+  const fund = openingBalance({ reference: 'fund/8', account, against: houseSuspense, amount: moved });
+  await ledger.apply([...fund, ...spotIn({ reference: 'in/8', accountId, amount: moved })]);
+  const closing = (reference: string) => accountClosed({ reference, account, asset: usd });
+  await expect(ledger.apply(closing('too-soon'))).rejects.toMatchObject({ code: 'MT008' });
+  await feed.step();
+  expect(await ledger.apply(closing('in-time'))).toMatchObject([{ status: 'ok' }]);
+  await ledger.apply(accountReopened({ reference: 'again', account, asset: usd }));
+  // What is below the engine's unit goes back to it.
+  const small = amount(usd, 7n);
+  await ledger.apply(openingBalance({ reference: 'fund/7', account, against: houseSuspense, amount: small }));
+  await ledger.apply(spotIn({ reference: 'in/7', accountId, amount: small }));
+  await expect(ledger.apply(closing('too-soon-again'))).rejects.toMatchObject({ code: 'MT008' });
+  await feed.step();
+  expect((await ledger.balances({ paths: [account] }))[0]?.balance).toBe(7n);
+  // In one batch with what empties it.
+  await ledger.apply(openingBalance({ reference: 'fund/9', account, against: houseSuspense, amount: moved }));
+  await feed.step();
+  const all = amount(usd, 707n);
+  await expect(
+    ledger.apply([...spotIn({ reference: 'in/9', accountId, amount: all }), ...closing('at-once')]),
+  ).rejects.toMatchObject({ code: 'MT008' });
+  expect(await ledger.transfersByReference('in/9')).toEqual([]);
+  expect(await verifySettlement(pool, engine)).toEqual([]);
 });
 
 test('an account that no number was given to stops it', async () => {
