@@ -258,6 +258,52 @@ describe('a cancel', () => {
     });
     await expect(orders.order(name)).rejects.toThrow(code('TRADING_ORDER_UNKNOWN'));
   });
+  test('of several: some open, one still on its way, one twice, one of nobody; in one piece, each with its answer', async () => {
+    const first = await orders.place(order({ clientOrderId: '51' }));
+    await orders.place(order({ clientOrderId: '52', price: '2001' }));
+    const name = (clientOrderId: string) => ({ accountId: alice, clientOrderId });
+    let open = (): void => undefined;
+    desk.link.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const placing = orders.place(order({ clientOrderId: '53', price: '2002', size: '0.02' }));
+    await setImmediate();
+    const cancelling = orders.cancelEach([
+      { accountId: alice, orderId: first.orderId },
+      name('53'),
+      name('51'),
+      { accountId: stranger, clientOrderId: '52' },
+      { ...name('52'), orderId: '1' },
+      name('52'),
+    ]);
+    await setImmediate();
+    open();
+    await placing;
+    expect(await cancelling).toMatchObject([
+      { orderId: first.orderId, clientOrderId: '51', doneReason: 'cancelled', remaining: '0.0100' },
+      { clientOrderId: '53', doneReason: 'cancelled', filled: '0.0000', remaining: '0.0200' },
+      { code: 'TRADING_ORDER_UNKNOWN' },
+      { code: 'TRADING_ORDER_UNKNOWN' },
+      { code: 'TRADING_ORDER_NAME_INVALID' },
+      { clientOrderId: '52', doneReason: 'cancelled' },
+    ]);
+    expect(await orders.openOrders({ accountId: alice, limit: 10 })).toEqual([]);
+    expect(await sentIn(async () => await orders.cancelEach([{ accountId: stranger, orderId: '1' }]))).toBe(
+      0,
+    );
+  });
+  test('of several is refused whole when there is no engine to ask, or was, and it is not known', async () => {
+    const { orderId } = await orders.place(order());
+    for (const [fault, expected] of [
+      ['down', 'TRADING_UNAVAILABLE'],
+      ['busy', 'TRADING_BUSY'],
+      ['lost-before', 'TRADING_OUTCOME_UNKNOWN'],
+    ] as const) {
+      desk.link.fault = fault;
+      await expect(orders.cancelEach([{ accountId: alice, orderId }])).rejects.toThrow(code(expected));
+    }
+    expect(await orders.cancelEach([{ accountId: alice, orderId }])).toMatchObject([{ status: 'done' }]);
+  });
   test('of all, in one market or in every one', async () => {
     await orders.place(order());
     await orders.place(order({ market: 'GOLD-USD', size: '0.5' }));
