@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { type Files, nodeFiles } from '../../../matching/journal/index.ts';
 import { beginEpoch, bodies, HeldDisk, readAll, throwawayFolder, until } from './fixture.ts';
 
 const sectorBytes = 512;
@@ -63,4 +64,77 @@ test('after any power loss the journal has everything that was acknowledged, and
     }),
     { numRuns: 20 },
   );
+});
+
+/** A disk that forgets what was not flushed. Everybody reads what was written, as from the memory of one system. */
+class VolatileDisk {
+  /** Of what was written since the last flush of its file. */
+  readonly #pending = new Map<string, { readonly position: number; readonly length: number }[]>();
+  /** Whether flushes do nothing and never return: the process is about to be killed. */
+  isStuck = false;
+  stuck = 0;
+
+  readonly files: Files = {
+    ...nodeFiles,
+    openToAppend: async (file) => {
+      const real = await nodeFiles.openToAppend(file);
+      return {
+        ...real,
+        write: async (bytes, position) => {
+          const before = this.#pending.get(file) ?? [];
+          this.#pending.set(file, [...before, { position, length: bytes.length }]);
+          await real.write(bytes, position);
+        },
+        datasync: async () => {
+          if (this.isStuck) {
+            this.stuck++;
+            await new Promise(() => undefined);
+          }
+          this.#pending.delete(file);
+        },
+      };
+    },
+  };
+
+  loseThePower(): void {
+    for (const [file, writes] of this.#pending) {
+      const bytes = readFileSync(file);
+      for (const { position, length } of writes) bytes.fill(0, position, position + length);
+      writeFileSync(file, bytes);
+    }
+    this.#pending.clear();
+  }
+}
+
+test('what a killed writer had not flushed, and the next one goes on from, outlives a power loss as well', async () => {
+  const folder = throwawayFolder();
+  const disk = new VolatileDisk();
+  const options = { files: disk.files, segmentBytes: 4_096 };
+  const acknowledged = async (fed: Awaited<ReturnType<typeof beginEpoch>>, count: number): Promise<void> => {
+    const wanted = fed.durable.length + 1;
+    fed.put(...commands.slice(0, count));
+    await until(() => fed.durable.length === wanted);
+  };
+  let next = 1;
+  for (const [flushed, left] of [
+    [3, 5],
+    [1, 60],
+    [7, 2],
+  ] as const) {
+    const killed = await beginEpoch(folder, options);
+    await acknowledged(killed, flushed);
+    disk.isStuck = true;
+    killed.put(...commands.slice(0, left));
+    await until(() => disk.stuck === 1);
+    disk.isStuck = false;
+    disk.stuck = 0;
+    // Its frame is whole for everybody who reads, and on no disk.
+    expect(readAll(folder).end.nextSeq).toBe(next + flushed + left);
+    const fed = await beginEpoch(folder, options);
+    await acknowledged(fed, 4);
+    next += flushed + left + 4;
+    disk.loseThePower();
+    expect(readAll(folder)).toMatchObject({ notices: [], end: { nextSeq: next } });
+    await fed.writer?.close();
+  }
 });
