@@ -14,6 +14,12 @@ const fail = errorsOf(tradingErrors);
 const base = { config: signable } as const;
 const transferId = s.idOf('spt').describe('made by the caller; the idempotency key');
 const params = z.object({ transferId });
+/** Longer than any amount, so that one that is too large is told so, with the most there may be. */
+const unitsCharactersMax = 200;
+const transferUnits = z
+  .string()
+  .max(unitsCharactersMax, `the amount is too large: more than ${unitsCharactersMax} digits`)
+  .regex(/^[1-9][0-9]*$/, 'a whole number of base units above zero, without sign, point or exponent');
 const direction = z.enum(['to-spot', 'to-main']);
 const transferView = shows<SpotTransferView>()(
   z.strictObject({
@@ -64,7 +70,7 @@ export function spotRoutes({ account, allowed, trading }: TradingAccess): Fastif
         body: z.strictObject({
           accountId: ownAccount,
           asset: s.asset,
-          units: z.string().regex(/^[1-9][0-9]{0,77}$/, 'a whole number of base units above zero'),
+          units: transferUnits,
           direction,
         }),
         response: { 200: transferView, ...s.problems },

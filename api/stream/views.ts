@@ -36,11 +36,14 @@ export const shows =
     schema;
 
 const prefixed = <P extends string>(prefix: P) =>
-  z.templateLiteral([`${prefix}_`, z.string().regex(new RegExp(`^${uuidPattern}$`))]);
+  z.templateLiteral(
+    [`${prefix}_`, z.string().regex(new RegExp(`^${uuidPattern}$`))],
+    `${prefix}_<uuid>, in lower case`,
+  );
 
 export const marketId = z
   .string()
-  .regex(/^[A-Z0-9]{1,16}-[A-Z0-9]{1,16}$/)
+  .regex(/^[A-Z0-9]{1,16}-[A-Z0-9]{1,16}$/, 'a market as GET /v1/markets lists it, e.g. ETH-USD')
   .describe('as GET /v1/markets lists it, e.g. ETH-USD');
 export const accountId = prefixed('acc').describe('customer account');
 export const interval = z.enum(candleIntervals);
@@ -57,7 +60,7 @@ const orderId = z.string();
 /** Digits of 2^64 - 1. */
 const clientOrderId = z
   .string()
-  .regex(/^[0-9]{1,20}$/)
+  .regex(/^[0-9]{1,20}$/, 'a whole number in digits, 1 to 18446744073709551615')
   .describe('1 to 18446744073709551615');
 /** As many digits as an amount can have, and a point. */
 export const number = z.string().min(1).max(80).describe('decimal number of whole coins, e.g. 2000.50');

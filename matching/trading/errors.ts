@@ -5,7 +5,8 @@ export const tradingErrors = {
   TRADING_ORDER_REJECTED: {
     kind: 'conflict',
     why: 'The engine did not take the command; `reason` in the details says why. Nothing was changed.',
-    whatToDo: 'See the table of reasons in matching/SEMANTICS.md, correct the order and send it again.',
+    whatToDo:
+      'Correct the `fields` of the details as the message says, and send it again. All reasons stand in matching/SEMANTICS.md.',
   },
   TRADING_NUMBER_INVALID: {
     kind: 'invalid',

@@ -46,6 +46,13 @@ export interface RejectionDetails {
   readonly explanation?: Explanation | undefined;
 }
 
+/** Their own words name several causes, of which an explanation says the one. */
+const severalCauses: ReadonlySet<RejectReason> = new Set<RejectReason>(['invalid-order', 'invalid-lots']);
+function textOf(reason: RejectReason, explanation: Explanation | undefined): string {
+  if (explanation === undefined) return rejectionTexts[reason];
+  return severalCauses.has(reason) ? explanation.why : `${rejectionTexts[reason]} ${explanation.why}`;
+}
+
 /** TRADING_ORDER_REJECTED with its reason in the details; TRADING_ORDER_UNKNOWN for an order that is not there. */
 export function rejection(
   reason: RejectReason,
@@ -53,7 +60,7 @@ export function rejection(
 ): StrongroomError {
   return fail(
     reason === 'unknown-order' ? 'TRADING_ORDER_UNKNOWN' : 'TRADING_ORDER_REJECTED',
-    explanation === undefined ? rejectionTexts[reason] : `${rejectionTexts[reason]} ${explanation.why}`,
+    textOf(reason, explanation),
     {
       reason,
       ...(explanation === undefined ? {} : { fields: explanation.fields }),
