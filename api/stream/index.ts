@@ -56,6 +56,9 @@ interface Presence {
   readonly caller: TradingCaller;
   readonly sessions: Set<Session>;
   readonly messages: Pace;
+  /** When it was last known that the caller is in force; and whether the last look has not found it out. */
+  vouchedMs: number;
+  isUnsure: boolean;
 }
 
 class StreamServer implements Stream {
@@ -248,7 +251,13 @@ class StreamServer implements Stream {
     const found = this.#presences.get(caller.name);
     if (found !== undefined) return found;
     this.#forgetAbsent();
-    const presence = { caller, sessions: new Set<Session>(), messages: new Pace(secondMs) };
+    const presence: Presence = {
+      caller,
+      sessions: new Set(),
+      messages: new Pace(secondMs),
+      vouchedMs: this.#elapsedMs(),
+      isUnsure: false,
+    };
     this.#presences.set(caller.name, presence);
     return presence;
   }
@@ -275,13 +284,23 @@ class StreamServer implements Stream {
   /** One question for each caller. */
   readonly #recheckAll = (): void => {
     this.#forgetAbsent();
-    for (const { caller, sessions } of this.#presences.values())
-      this.#options.auth.recheck(caller).catch((error: unknown) => {
-        // That nobody can say it at the moment ends no stream; an order asks for itself.
-        if (!isStrongroomError(error) || error.kind !== 'unauthenticated') return;
-        for (const session of sessions)
-          session.connection.close(closeCodes.credentialsEnded, 'the key is no longer in force');
-      });
+    for (const presence of this.#presences.values()) {
+      const { caller, sessions, isUnsure, vouchedMs } = presence;
+      // That nobody can say it at the moment ends no stream, but it does not go on like that; an order asks for itself.
+      if (isUnsure && this.#elapsedMs() - vouchedMs > this.#limits.unvouchedMs)
+        closeAll(sessions, closeCodes.credentialsUnknown, 'it is not known whether the key is in force');
+      presence.isUnsure = true;
+      this.#options.auth.recheck(caller).then(
+        () => {
+          presence.isUnsure = false;
+          presence.vouchedMs = this.#elapsedMs();
+        },
+        (error: unknown) => {
+          if (isStrongroomError(error) && error.kind === 'unauthenticated')
+            closeAll(sessions, closeCodes.credentialsEnded, 'the key is no longer in force');
+        },
+      );
+    }
   };
 
   #failed(requestId: string): (error: unknown) => void {
@@ -289,6 +308,9 @@ class StreamServer implements Stream {
   }
 }
 
+function closeAll(sessions: ReadonlySet<Session>, code: number, reason: string): void {
+  for (const { connection } of sessions) connection.close(code, reason);
+}
 const statusFrame = (status: EngineStatus): Frame => frameOf({ type: 'status', ...status });
 /** Known to be nobody's, or not asked whose. */
 const isStranger = ({ kind }: StrongroomError): boolean =>

@@ -45,6 +45,11 @@ export interface StreamLimits {
    * 400 reads of a row in a second.
    */
   readonly recheckMs: number;
+  /**
+   * How long a stream goes on while nobody says whether its key is in force: the key may have been revoked where the database is seen.
+   * Longer than a database takes to be replaced by its standby.
+   */
+  readonly unvouchedMs: number;
   /** From the code of a close to the end of a connection that does not answer it; the end of the api waits for it too. */
   readonly closeGraceMs: number;
   /** For the headers of an upgrade to be judged. */
@@ -64,6 +69,7 @@ export const streamLimits: StreamLimits = {
   heldMessagesMax: 10_000,
   heartbeatMs: 15_000,
   recheckMs: 5_000,
+  unvouchedMs: 60_000,
   closeGraceMs: 2_000,
   upgradeMs: 5_000,
 };
@@ -84,6 +90,8 @@ export const closeCodes = {
   invalidMessages: 4002,
   /** Twice what the key may send in a second; what is above once is answered with a problem, unread. */
   tooManyMessages: 4003,
+  /** For `unvouchedMs` it could not be told whether the key is in force. */
+  credentialsUnknown: 4004,
   /** More than `bufferedBytesMax` waited. */
   slowConsumer: 4008,
 } as const;

@@ -228,6 +228,58 @@ describe('permissions', () => {
   });
 });
 
+describe('a key of which nobody says whether it is in force', () => {
+  test.each([
+    ['fails', async () => await Promise.reject(new Error('the database is away'))],
+    ['hangs', async () => await new Promise<void>(() => undefined)],
+  ])('keeps its streams for a minute while the database %s, and no longer; tokens stay', async (_, away) => {
+    let nowMs = 0;
+    let isAway = false;
+    const served = await serve({
+      elapsedMs: () => nowMs,
+      limits: { recheckMs: 20 },
+      beforeKey: async () => {
+        if (isAway) await away();
+      },
+    });
+    const client = await Recorder.open(served, signedHeadersOf(served.register([account(1)])));
+    const service = await Recorder.open(served);
+    await client.ask({ op: 'subscribe', channel: 'account', accountId: account(1) });
+    isAway = true;
+    const looks = async (): Promise<void> => await new Promise((resolve) => setTimeout(resolve, 100));
+    await looks();
+    nowMs = 59_000;
+    await looks();
+    await client.caughtUp();
+    nowMs = 61_000;
+    expect((await client.closed).code).toBe(closeCodes.credentialsUnknown);
+    await service.caughtUp();
+  });
+
+  test('goes on when it is said in time', async () => {
+    let nowMs = 0;
+    let isAway = true;
+    const served = await serve({
+      elapsedMs: () => nowMs,
+      limits: { recheckMs: 20 },
+      beforeKey: async () => {
+        if (isAway && nowMs > 0) throw new Error('the database is away');
+        await Promise.resolve();
+      },
+    });
+    const client = await Recorder.open(served, signedHeadersOf(served.register([account(1)])));
+    const looks = async (): Promise<void> => await new Promise((resolve) => setTimeout(resolve, 100));
+    nowMs = 50_000;
+    await looks();
+    isAway = false;
+    await looks();
+    isAway = true;
+    nowMs = 100_000;
+    await looks();
+    await client.caughtUp();
+  });
+});
+
 describe('orders', () => {
   test('placed, amended, cancelled: each answered with its outcome; a refusal says why', async () => {
     const served = await serve();

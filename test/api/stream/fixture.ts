@@ -49,6 +49,8 @@ export interface ServeOptions {
   /** Of what is counted by second and minute. */
   readonly elapsedMs?: () => number;
   readonly limits?: Partial<StreamLimits>;
+  /** Before each look at a key: throws, or never ends, as a database that is away does. */
+  readonly beforeKey?: () => Promise<void>;
   /** In place of the engine's, to be slow or to fail. */
   readonly trading?: (real: StreamTrading) => StreamTrading;
 }
@@ -98,7 +100,12 @@ export async function serve(options: ServeOptions = {}): Promise<Served> {
   const keys = new Map<string, ApiKey>();
   const auth = createTradingAuth({
     authenticate,
-    keys: { find: async (id) => await Promise.resolve(keys.get(id)) },
+    keys: {
+      find: async (id) => {
+        await options.beforeKey?.();
+        return keys.get(id);
+      },
+    },
     // Signed before it started would be refused: tests sign within its first millisecond.
     clock: { nowMs: () => Date.now() },
   });
