@@ -196,6 +196,8 @@ function costPerTrade({ cost, trades }: Outcome): string {
 async function measure(population: Population, method: Method, trades: number): Promise<Outcome> {
   const database = await openDatabase();
   const pool = openPool({ connectionString: database.url, applicationName: 'bench-settlement' });
+  // The processor time of a backend that was let go of would be missing.
+  pool.options.idleTimeoutMillis = 0;
   try {
     await migrate(pool);
     const exchange = await openBenchExchange(pool, population);
