@@ -54,6 +54,7 @@ const awaySockets = new Set([
   // Of a Unix socket that is not there.
   'ENOENT',
 ]);
+const socketCalls = new Set(['connect', 'read', 'write', 'shutdown', 'getaddrinfo']);
 /** What node-postgres 8 and its pool throw without a code of any kind. */
 const awayTexts =
   /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Cannot use a pool after calling end|Client (has encountered a connection error|was closed) and is not queryable)/;
@@ -69,7 +70,8 @@ export function isDatabaseAway(error: unknown): boolean {
   const code = 'code' in error ? String(error.code) : undefined;
   if (code === undefined) return awayTexts.test(error.message);
   if ('severity' in error) return awayStates.test(code);
-  return 'syscall' in error && awaySockets.has(code);
+  // A file that is not there has such a code too.
+  return 'syscall' in error && socketCalls.has(String(error.syscall)) && awaySockets.has(code);
 }
 
 /**

@@ -5,8 +5,7 @@ import { type EngineEvent, readEvent } from '../events.ts';
 import type { EngineLink, EngineView, TakenBy } from '../link/types.ts';
 import type { RejectReason } from '../vocabulary.ts';
 import { tradingErrors } from './errors.ts';
-import type { Explanation } from './explanations.ts';
-import { rejection } from './rejections.ts';
+import { type Explanation, rejection } from './rejections.ts';
 import type { Scales } from './scale.ts';
 
 const fail = errorsOf(tradingErrors);

@@ -2,14 +2,9 @@
 import type { EngineView } from '../link/types.ts';
 import type { RejectReason, Side, TimeInForce } from '../vocabulary.ts';
 import type { NewOrder } from './contract.ts';
+import type { Explanation } from './rejections.ts';
 import type { MarketScale } from './scale.ts';
 
-export interface Explanation {
-  /** A sentence, or several. */
-  readonly why: string;
-  /** Those of the request that are to be looked at. */
-  readonly fields: readonly string[];
-}
 type Field = keyof NewOrder & string;
 /** What of an order can be placed or amended. */
 type Asked = Pick<NewOrder, 'price' | 'size'> & Partial<NewOrder>;

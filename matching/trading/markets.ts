@@ -5,8 +5,7 @@ import type { EngineView } from '../link/types.ts';
 import type { TradingAccounts } from './accounts.ts';
 import { type EngineCommands, takenEvent } from './commands.ts';
 import type { MarketView, TradingOperations } from './contract.ts';
-import type { Explanation } from './explanations.ts';
-import { rejection } from './rejections.ts';
+import { type Explanation, rejection } from './rejections.ts';
 import type { MarketScale, Scales } from './scale.ts';
 
 export type MarketOperations = Pick<

@@ -12,9 +12,9 @@ import {
   type TradingOperations,
   tradingLimits,
 } from './contract.ts';
-import { clashOf, type Explanation, explain } from './explanations.ts';
+import { clashOf, explain } from './explanations.ts';
 import { orderQuestion, parseOrderId, placeFields } from './order-fields.ts';
-import { rejection } from './rejections.ts';
+import { type Explanation, rejection } from './rejections.ts';
 import type { MarketScale, Scales } from './scale.ts';
 import { orderView, outcomeOf } from './views.ts';
 

@@ -2,7 +2,6 @@
 import { errorsOf, type StrongroomError } from '#core/errors';
 import type { RejectReason } from '../vocabulary.ts';
 import { tradingErrors } from './errors.ts';
-import type { Explanation } from './explanations.ts';
 
 const fail = errorsOf(tradingErrors);
 
@@ -39,6 +38,13 @@ export const rejectionTexts: Readonly<Record<RejectReason, string>> = {
   'wrong-state': 'The market is in that state already.',
 };
 
+/** What it is in one case. */
+export interface Explanation {
+  /** A sentence, or several. */
+  readonly why: string;
+  /** Those of the request that are to be looked at. */
+  readonly fields: readonly string[];
+}
 export interface RejectionDetails {
   readonly market?: string | undefined;
   readonly clientOrderId?: string | undefined;

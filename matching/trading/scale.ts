@@ -23,8 +23,7 @@ import {
   stepsIn,
 } from './decimals.ts';
 import { tradingErrors } from './errors.ts';
-import type { Explanation } from './explanations.ts';
-import { rejection } from './rejections.ts';
+import { type Explanation, rejection } from './rejections.ts';
 
 const fail = errorsOf({ ...tradingErrors, ...matchingErrors });
 
