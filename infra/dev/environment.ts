@@ -15,6 +15,7 @@ import { ensureCommittee } from './committee.ts';
 import { nodeProcess } from './node-process.ts';
 import { planPorts } from './ports.ts';
 import {
+  answersAs,
   answersOk,
   createSupervisor,
   type ProcessExit,
@@ -208,8 +209,8 @@ async function bootSuiteProcess(
   boot: Boot,
   make: (settings: SuiteSettings) => SuiteProcess,
 ): Promise<string> {
-  const { name, entry, args, configFile, env = {}, healthUrl, finalExitCode } = configure(boot, make);
-  await boot.supervisor.start(
+  const { name, entry, args, configFile, env = {}, healthUrl, isUp, finalExitCode } = configure(boot, make);
+  const { wasReady } = await boot.supervisor.start(
     nodeProcess({
       name,
       entry,
@@ -217,11 +218,12 @@ async function bootSuiteProcess(
       env,
       logFile: path.join(boot.state.logs, `${name}.log`),
       ready: async () => await answersOk(healthUrl),
+      ...(isUp === undefined ? {} : { up: async () => await answersAs(healthUrl, isUp) }),
       readyTimeoutMs: suiteReadyTimeoutMs,
     }),
   );
   boot.keeper?.keep(name, finalExitCode);
-  return healthUrl;
+  return wasReady ? healthUrl : `${healthUrl} (says what is missing)`;
 }
 
 function parties(boot: Boot): number[] {

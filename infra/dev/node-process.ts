@@ -14,6 +14,8 @@ export interface NodeProcess {
   readonly env?: Readonly<Record<string, string>>;
   readonly logFile: string;
   readonly ready: () => Promise<boolean>;
+  /** As {@link ProcessSpec.up}. */
+  readonly up?: () => Promise<boolean>;
   readonly readyTimeoutMs: number;
 }
 
@@ -47,6 +49,7 @@ export function nodeProcess(options: NodeProcess): ProcessSpec {
     logFile: options.logFile,
     stopSignal: 'SIGTERM',
     ready: options.ready,
+    ...(options.up === undefined ? {} : { up: options.up }),
     readyTimeoutMs: options.readyTimeoutMs,
     watchesParent: true,
   };

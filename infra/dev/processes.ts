@@ -42,6 +42,11 @@ export interface ProcessSpec {
   readonly ready: (pid: number) => Promise<boolean>;
   readonly readyTimeoutMs: number;
   /**
+   * True as soon as it does what it can, though something that it needs may be away: who ends it then takes away the rest as well.
+   * Default: `ready`.
+   */
+  readonly up?: (pid: number) => Promise<boolean>;
+  /**
    * Gives the child a pipe as standard input that closes when the orchestrator ends. Only for programs that watch it
    * (`run-child.ts`).
    */
@@ -59,6 +64,8 @@ export interface RunningProcess {
   readonly spec: ProcessSpec;
   readonly pid: number;
   readonly exited: Promise<ProcessExit>;
+  /** False: when the start returned it was up, and not more. */
+  readonly wasReady: boolean;
   /** Sends the signal and waits for the end. */
   readonly kill: (signal: StopSignal) => Promise<ProcessExit>;
   /** The stop signal, then SIGKILL to the whole group if it does not obey in time. */
@@ -69,8 +76,11 @@ export interface Supervisor {
   readonly start: (spec: ProcessSpec) => Promise<RunningProcess>;
   /** The running process of that name, if there is one. */
   readonly find: (name: string) => RunningProcess | undefined;
-  /** Stops it if it runs, then starts it again as it was. @throws INFRA_PROCESS_UNKNOWN, INFRA_PROCESS_NOT_READY */
-  readonly restart: (name: string) => Promise<RunningProcess>;
+  /**
+   * Stops it if it runs, then starts it again as it was.
+   * @param awaited `up`: returns as soon as it does what it can @throws INFRA_PROCESS_UNKNOWN, INFRA_PROCESS_NOT_READY
+   */
+  readonly restart: (name: string, awaited?: 'ready' | 'up') => Promise<RunningProcess>;
   /** For good: the suite's own processes first, then the servers in the reverse order of their start. */
   readonly stopAll: () => Promise<void>;
   /** Since `stopAll`: nothing is started any more. */
@@ -151,27 +161,33 @@ function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** @returns false: what it was asked for last was whether it is up. When its time is over, only what is not even that is ended. */
 async function untilReady(
   spec: ProcessSpec,
+  awaited: 'ready' | 'up',
   pid: number,
   ended: Promise<ProcessExit>,
   spawnError: Promise<Error>,
-): Promise<void> {
+): Promise<boolean> {
+  const { ready, up = ready } = spec;
+  let asks = awaited === 'up' ? up : ready;
   const deadline = performance.now() + spec.readyTimeoutMs;
   let lastFailure: unknown;
   const died = Promise.race([ended, spawnError]);
   for (;;) {
-    const probe = spec.ready(pid).catch((error: unknown) => {
+    const probe = asks(pid).catch((error: unknown) => {
       lastFailure = error;
       return false;
     });
     const outcome = await Promise.race([probe, died]);
-    if (outcome === true) return;
+    if (outcome === true) return asks === ready;
     if (outcome instanceof Error) throw notReady(spec, `it cannot be run: ${outcome.message}`, outcome);
     if (outcome !== false)
       throw notReady(spec, describeExit(outcome.code, outcome.signal), undefined, outcome.code);
-    if (performance.now() > deadline)
-      throw notReady(spec, `it was not ready after ${spec.readyTimeoutMs} ms`, lastFailure);
+    if (performance.now() > deadline) {
+      if (asks === up) throw notReady(spec, `it was not ready after ${spec.readyTimeoutMs} ms`, lastFailure);
+      asks = up;
+    }
     await delay(probeIntervalMs);
   }
 }
@@ -185,7 +201,7 @@ export function createSupervisor(): Supervisor {
     for (const child of running) signalQuietly(child.pid, child.spec.stopSignal);
   };
 
-  async function start(spec: ProcessSpec): Promise<RunningProcess> {
+  async function start(spec: ProcessSpec, awaited: 'ready' | 'up' = 'ready'): Promise<RunningProcess> {
     if (closed) throw notReady(spec, 'the environment is being stopped');
     specs.set(spec.name, spec);
     const child = spawnChild(spec);
@@ -215,7 +231,17 @@ export function createSupervisor(): Supervisor {
       patience.abort();
       await killLater;
     };
-    const handle: RunningProcess = { spec, pid, exited, kill, stop };
+    let wasReady = false;
+    const handle: RunningProcess = {
+      spec,
+      pid,
+      exited,
+      get wasReady() {
+        return wasReady;
+      },
+      kill,
+      stop,
+    };
     if (running.length === 0) process.on('exit', killAtExit);
     running.push(handle);
     void exited.then(() => {
@@ -223,7 +249,7 @@ export function createSupervisor(): Supervisor {
       if (running.length === 0) process.off('exit', killAtExit);
     });
     try {
-      await untilReady(spec, pid, exited, spawnError);
+      wasReady = await untilReady(spec, awaited, pid, exited, spawnError);
     } catch (error) {
       await stop();
       throw error;
@@ -237,14 +263,14 @@ export function createSupervisor(): Supervisor {
   const find = (name: string): RunningProcess | undefined =>
     running.find((candidate) => candidate.spec.name === name);
 
-  async function restart(name: string): Promise<RunningProcess> {
+  async function restart(name: string, awaited?: 'ready' | 'up'): Promise<RunningProcess> {
     const spec = specs.get(name);
     if (spec === undefined)
       throw fail('INFRA_PROCESS_UNKNOWN', `no process ${name}; there are ${[...specs.keys()].join(', ')}`, {
         name,
       });
     await find(name)?.stop();
-    return await start(spec);
+    return await start(spec, awaited);
   }
 
   async function stopAll(): Promise<void> {
@@ -272,9 +298,20 @@ export function createSupervisor(): Supervisor {
   };
 }
 
+const probeTimeoutMs = 2_000;
+
 /** A probe for programs with a health page. */
 export async function answersOk(url: string): Promise<boolean> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(probeTimeoutMs) });
   await response.arrayBuffer();
   return response.ok;
+}
+
+/** A page that itself asks what hangs: two times the ten seconds that a connection to the database may take, and some. */
+const patientTimeoutMs = 30_000;
+
+/** A probe for programs whose health page says more than a status. @param accepts the page, whatever the status is */
+export async function answersAs(url: string, accepts: (page: unknown) => boolean): Promise<boolean> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(patientTimeoutMs) });
+  return accepts(await response.json());
 }

@@ -57,7 +57,8 @@ export function keepRunning(supervisor: Supervisor, options: KeeperOptions): Kee
       await delay(waitMs);
       if (isSettled(name, entry)) return;
       try {
-        const { pid } = await supervisor.restart(name);
+        // What it waits for may be what a person must mend; until then it serves the rest.
+        const { pid } = await supervisor.restart(name, 'up');
         entry.started = { pid, atMs: performance.now() };
         tell(`${name} runs again`);
         return;

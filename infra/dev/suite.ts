@@ -3,6 +3,7 @@
  * ready. A process started alone in production takes the same file.
  */
 import path from 'node:path';
+import { z } from 'zod';
 import type { JsonValue } from '#core/canonical-json';
 import { exitForPerson } from '../../matching/process/exit-codes.ts';
 import { cacheRoot } from './state.ts';
@@ -42,11 +43,16 @@ export interface SuiteProcess {
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 200 when the process serves. */
   readonly healthUrl: string;
+  /** Whether its page, also with 503, is of a process that does what it can without what is away. Default: with 200 only. */
+  readonly isUp?: (page: unknown) => boolean;
   /** It ended with this because a person must decide before it is started again. */
   readonly finalExitCode?: number;
 }
 
 const host = '127.0.0.1';
+
+const apiUpSchema = z.object({ parts: z.record(z.string(), z.string()) });
+const engineUpSchema = z.object({ parts: z.object({ journal: z.object({ ok: z.literal(true) }) }) });
 
 /** Where the demo and the tests arm failpoints of a process. */
 export const failpointFolder = (dataFolder: string, name: string): string =>
@@ -185,6 +191,8 @@ export function engineProcess({ addresses, files }: SuiteSettings): SuiteProcess
       settlement: { reconcileEveryMs: 2000 },
     },
     healthUrl: engineHealthUrl(addresses),
+    // Without PostgreSQL, or with a settlement that has stopped, cancels go on.
+    isUp: (page) => engineUpSchema.safeParse(page).success,
     // Fenced by a standby that somebody has started beside us, it would fence that one in turn.
     finalExitCode: exitForPerson,
   };
@@ -209,5 +217,7 @@ export function apiProcess(settings: SuiteSettings): SuiteProcess {
       },
     },
     healthUrl: `${apiUrl(addresses)}/health`,
+    // Without an engine it has all but trading, and without its database it says so.
+    isUp: (page) => apiUpSchema.safeParse(page).success,
   };
 }

@@ -86,6 +86,34 @@ test('what says that a person must decide is not started again, whether it ran o
   expect(runsOf('mistaken')).toBe(2);
 });
 
+test('what lacks another process runs again as soon as it does what it can, and is not ended for the rest', async () => {
+  let hasOther = true;
+  const spec = {
+    ...shell('reliant', 'exec sleep 300'),
+    ready: () => Promise.resolve(hasOther),
+    up: () => Promise.resolve(true),
+    readyTimeoutMs: 50,
+  };
+  const first = await supervisor.start(spec);
+  expect(first.wasReady).toBe(true);
+  keeper.keep('reliant');
+  hasOther = false;
+  process.kill(first.pid, 'SIGKILL');
+  await until(() => toldAbout('reliant runs again'));
+  const again = supervisor.find('reliant')?.pid;
+  await delay(100);
+  expect([supervisor.find('reliant')?.pid, told.length]).toEqual([again, 2]);
+
+  // Asked for all of it, a start gives that its time, and then leaves it running as well.
+  const whole = await supervisor.restart('reliant');
+  expect([whole.wasReady, supervisor.find('reliant')?.pid]).toEqual([false, whole.pid]);
+  await whole.stop();
+  // What is not even up is ended, as ever.
+  const dead = { ...spec, up: () => Promise.resolve(false) };
+  await expect(supervisor.start(dead)).rejects.toMatchObject({ code: 'INFRA_PROCESS_NOT_READY' });
+  expect(supervisor.find('reliant')).toBeUndefined();
+});
+
 test('what somebody lets die on purpose is his to start, and is kept again afterwards', async () => {
   await supervisor.start(shell('wanted', 'exec sleep 300'));
   keeper.keep('wanted');

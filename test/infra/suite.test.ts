@@ -70,3 +70,18 @@ test('the api is told what the engine is told', () => {
     name: engine.engineName,
   });
 });
+
+test('an api without its engine is up, and so is an engine that takes cancels only; one that does not serve is not', () => {
+  const api = apiProcess(settings).isUp;
+  expect(api?.({ ok: false, parts: { database: 'ok', wallets: 'ok', engine: 'down' } })).toBe(true);
+  expect(api?.('Bad Gateway')).toBe(false);
+  const engine = engineProcess(settings).isUp;
+  const page = (journal: boolean) => ({
+    ok: false,
+    role: 'primary',
+    parts: { journal: { ok: journal }, settlement: { ok: false } },
+  });
+  expect([engine?.(page(true)), engine?.(page(false)), engine?.({})]).toEqual([true, false, false]);
+  // Nothing that a worker does is of use before it is ready.
+  expect(workerProcess(settings).isUp).toBeUndefined();
+});
