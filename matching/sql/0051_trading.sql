@@ -12,27 +12,20 @@ CREATE TABLE matching.spot_transfer (
   at_ms     bigint NOT NULL,
   state     text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'returned', 'refused')),
   refusal   text,
-  -- The greatest number a debit of it may get in the engine, which refuses it beyond that: so long as it may still come, the engine
-  -- remembers one that came before. Another one begins only when all up to it is settled and no debit was among that. NULL: none was sent.
-  debit_by  bigint CHECK (debit_by >= 1),
-  -- Debits that were sent under that number, and those of them that are known not to have been taken.
-  sent      integer NOT NULL DEFAULT 0,
-  refused   integer NOT NULL DEFAULT 0 CHECK (refused BETWEEN 0 AND sent),
   UNIQUE (engine, account, client_id),
   CHECK ((state = 'refused') = (refusal IS NOT NULL)),
   CHECK (state <> 'refused' OR NOT to_spot),
-  -- As long as one may yet be taken, it is not said that nothing was moved.
-  CHECK (state <> 'refused' OR refused = sent),
   CHECK (state <> 'returned' OR to_spot)
 );
 CREATE INDEX spot_transfer_pending ON matching.spot_transfer (engine, at_ms, id) WHERE state = 'pending';
 
--- What was asked for never changes, and what has ended stays so.
+-- What was asked for never changes, and what has ended stays so; but a debit that is booked outweighs a refusal: of two attempts
+-- at once, one may have been refused after the other was taken.
 CREATE FUNCTION matching.spot_transfer_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF (NEW.id, NEW.engine, NEW.account, NEW.asset, NEW.units, NEW.to_spot, NEW.client_id, NEW.at_ms)
        IS DISTINCT FROM (OLD.id, OLD.engine, OLD.account, OLD.asset, OLD.units, OLD.to_spot, OLD.client_id, OLD.at_ms)
-     OR OLD.state <> 'pending' OR NEW.debit_by < OLD.debit_by THEN
+     OR NOT (OLD.state = 'pending' OR (OLD.state = 'refused' AND NEW.state = 'done')) THEN
     RAISE EXCEPTION 'matching.spot_transfer: change of % refused', OLD.id USING ERRCODE = 'MT001';
   END IF;
   RETURN NEW;

@@ -24,7 +24,7 @@ CREATE FUNCTION matching.grant_trading(p_role name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM matching.grant_reader(p_role);
-  EXECUTE format('GRANT INSERT, UPDATE (state, refusal, debit_by, sent, refused) ON matching.spot_transfer TO %I', p_role);
+  EXECUTE format('GRANT INSERT, UPDATE (state, refusal) ON matching.spot_transfer TO %I', p_role);
 END $$;
 
 REVOKE ALL ON SCHEMA matching FROM PUBLIC;

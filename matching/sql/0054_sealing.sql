@@ -1,4 +1,4 @@
--- Full partitions of matching.trade are sealed, as those of the ledger's journal are; and accounts that the settlement books on stay open.
+-- Full partitions of matching.trade are sealed, as those of the ledger's journal are.
 
 -- A full partition gets no more rows: each number of its range is taken, so the primary key refuses any other. Told that, vacuum freezes
 -- its last tenth too, and its files are never written again. What somebody vacuums or analyses at the moment is left to the next call.
@@ -41,22 +41,3 @@ BEGIN
     PERFORM matching.seal_trade_partitions(p_engine);
   END IF;
 END $$;
-
--- What customers trade is booked on these for all of them together, and whoever trades an asset for the first time gains it without having
--- asked the ledger: one closed account would stop the settlement of everybody. Who is not to trade is blocked in the engine.
-CREATE FUNCTION matching.refuse_closing() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  v_path text; v_asset text;
-BEGIN
-  SELECT a.path, a.asset INTO v_path, v_asset FROM ledger.account AS a
-   WHERE a.id = NEW.account AND a.kind IN ('customer-spot', 'house-clearing', 'house-income')
-     AND EXISTS (SELECT FROM matching.asset AS s WHERE s.id = a.asset);
-  IF FOUND THEN
-    RAISE EXCEPTION 'matching: % of % cannot be closed, trades of % are booked on it', v_path, v_asset, v_asset
-      USING ERRCODE = 'MT007', HINT = 'Block the account in the engine; its main account can be closed.';
-  END IF;
-  RETURN NEW;
-END $$;
-REVOKE ALL ON FUNCTION matching.refuse_closing FROM PUBLIC;
-CREATE TRIGGER balance_settled_stays_open BEFORE UPDATE OF closed ON ledger.balance
-  FOR EACH ROW WHEN (NEW.closed AND NOT OLD.closed) EXECUTE FUNCTION matching.refuse_closing();

@@ -1,6 +1,11 @@
--- Also a main account stays open while money of it is on its way into the engine: what the engine does not take goes back there, and the feed
+-- Accounts that the settlement books on stay open.
+
+-- What customers trade is booked on these for all of them together, and whoever trades an asset for the first time gains it without having
+-- asked the ledger: one closed account would stop the settlement of everybody. Who is not to trade is blocked in the engine.
+--
+-- A main account stays open while money of it is on its way into the engine: what the engine does not take goes back there, and the feed
 -- waits until it does, for everybody. On its way: the account's newest transfer is one that the feed has not come by, or one of this batch.
-CREATE OR REPLACE FUNCTION matching.refuse_closing() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION matching.refuse_closing() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_path text; v_asset text; v_kind text; v_fed_seq bigint;
 BEGIN
@@ -22,3 +27,6 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
+REVOKE ALL ON FUNCTION matching.refuse_closing FROM PUBLIC;
+CREATE TRIGGER balance_settled_stays_open BEFORE UPDATE OF closed ON ledger.balance
+  FOR EACH ROW WHEN (NEW.closed AND NOT OLD.closed) EXECUTE FUNCTION matching.refuse_closing();
