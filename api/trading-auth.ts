@@ -138,7 +138,8 @@ export function createTradingAuth(options: {
   const seen = createSeenRequests({ startedAtMs: clock.nowMs() });
   const known = new WeakMap<ApiKey, { readonly object: KeyObject; readonly caller: TradingCaller }>();
 
-  function inWindow({ timestampMs }: Claim): void {
+  /** @returns the time it was looked at */
+  function inWindow({ timestampMs }: Claim): number {
     const serverTimeMs = clock.nowMs();
     if (Math.abs(timestampMs - serverTimeMs) > requestWindowMs)
       throw fail(
@@ -152,6 +153,7 @@ export function createTradingAuth(options: {
         `signed at ${timestampMs}, before this process started and could tell a repeated request`,
         { serverTimeMs },
       );
+    return serverTimeMs;
   }
   function partsOf(key: ApiKey) {
     const found = known.get(key) ?? { object: keyObjectOf(key.publicKey), caller: callerOfKey(key) };
@@ -170,14 +172,15 @@ export function createTradingAuth(options: {
     const parts = key === undefined ? undefined : partsOf(key);
     const good = await verifyAside(null, bytes, parts?.object ?? noKey, claim.signature);
     if (!good || parts === undefined) throw refuse();
-    // Time has passed since the first look: what is remembered may begin later now.
-    inWindow(claim);
+    // Time has passed since the first look: what is remembered may begin later now. One reading of the clock for the window and for
+    // what is forgotten: by a later one the second of the timestamp might be forgotten, and the request be new.
+    const atMs = inWindow(claim);
     seen.take({
       keyId: claim.keyId,
       timestampMs: claim.timestampMs,
       bytes,
       perSecondMax: 2 * parts.caller.requestsPerSecond,
-      nowMs: clock.nowMs(),
+      nowMs: atMs,
     });
     return parts.caller;
   }

@@ -28,6 +28,7 @@ export interface SeenRequests {
     readonly bytes: Uint8Array;
     /** Of one key and second: bounds what one key can fill. */
     readonly perSecondMax: number;
+    /** By which the timestamp is within the window. */
     readonly nowMs: number;
   }) => void;
 }

@@ -194,6 +194,29 @@ test('what was accepted stays so: at the end of the window, and when the clock s
   expect(await codeOf(auth.caller(early))).toBe('API_KEY_TIMESTAMP');
 });
 
+test('nothing is good twice in the moment in which it is forgotten: the clock goes on while a request is looked at', async () => {
+  const signedMs = startMs + 999;
+  nowMs = startMs - 60_000;
+  let tickMs = 0;
+  const clock = {
+    nowMs: () => {
+      nowMs += tickMs;
+      return nowMs;
+    },
+  };
+  const auth = createTradingAuth({ authenticate, keys, clock });
+  nowMs = signedMs;
+  const request = signed({ ...order, url: '/v1/orders?moment' }, signedMs);
+  expect(await codeOf(auth.caller(request))).toBe('accepted');
+  tickMs = 1;
+  const answers: string[] = [];
+  for (let endMs = 4_995; endMs <= 5_002; endMs++) {
+    nowMs = signedMs + endMs;
+    answers.push(await codeOf(auth.caller(request)));
+  }
+  expect(answers).not.toContain('accepted');
+});
+
 test('a clock that was an hour ahead for a while refuses nobody once it is right again, and nothing is good twice', async () => {
   const auth = process();
   const before = signed(order);
