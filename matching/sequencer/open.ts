@@ -94,18 +94,32 @@ export function prepared(options: SequencerOptions): {
 }
 
 /**
- * Recovers what the folder holds and serves; a primary that still runs is fenced by it.
+ * Recovers what the folder holds and serves; a primary that still runs is fenced by it, but not before the engine here has had its
+ * first look: one that cannot go on from this journal, started again and again, must not end the one that serves from it.
  * @throws MATCHING_EPOCH_TAKEN; MATCHING_JOURNAL_DAMAGED, MATCHING_JOURNAL_GAP, MATCHING_REPLAY_DIVERGED; other format,
  * semantics or configuration
  */
 export async function openSequencer(options: SequencerOptions): Promise<Sequencer> {
   const { limits } = prepared(options);
+  let looked: () => void = () => undefined;
+  let failed: (error: Error) => void = () => undefined;
+  const looking = new Promise<void>((resolve, reject) => {
+    looked = resolve;
+    failed = reject;
+  });
   const thread = new EngineThread(
     { ...options, limits },
     (news) => {
       if (news.kind === 'notice') options.onNotice?.(news.notice);
+      else if (news.kind === 'followed') looked();
     },
-    () => undefined,
+    (error) => failed(error),
   );
+  try {
+    await looking;
+  } catch (error) {
+    await thread.terminate();
+    throw error;
+  }
   return (await serveWith(thread, options, limits)).sequencer;
 }

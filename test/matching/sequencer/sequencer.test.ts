@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type CommandBody, commandBytes, commandSlots, writeCommand } from '../../../matching/commands.ts';
@@ -469,16 +470,46 @@ describe('the end', () => {
   test('of all but one of those who open a folder at once: nobody else acknowledges', async () => {
     const folder = throwawayFolder();
     const opened = await Promise.allSettled(Array.from({ length: 4 }, async () => await start({ folder })));
-    // Each claims before any of them has begun, so the last claim fences those before it.
-    expect(opened.slice(0, -1).map((each) => each.status === 'rejected' && (each.reason as unknown))).toEqual(
-      Array.from({ length: 3 }, () => expect.objectContaining({ code: 'MATCHING_FENCED' }) as unknown),
-    );
-    const [last] = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    expect(last?.epoch).toBe(4);
+    // Those whose epoch was over before they had begun say so at once, the others when they are asked for something.
+    for (const each of opened)
+      if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'MATCHING_FENCED' });
+    const begun = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    for (const other of begun.filter(({ epoch }) => epoch !== 4))
+      await expect(other.submit(commands[0] as CommandBody)).rejects.toMatchObject({ code: 'MATCHING_FENCED' });
+    const last = begun.find(({ epoch }) => epoch === 4);
     expect(await last?.submit(commands[0] as CommandBody)).toMatchObject([{ seq: 1, index: 0 }]);
     await last?.close();
     // What the others have begun is no part of the history.
     expect((await start({ folder })).recovered.nextSeq).toBe(2);
+  });
+
+  test.each([
+    [
+      'has another configuration',
+      { config: { ...loadConfig, clientIdsKept: 3 } },
+      () => undefined,
+      'MATCHING_JOURNAL_OTHER_CONFIG',
+    ],
+    [
+      'finds the journal damaged',
+      {},
+      (folder: string) => {
+        const file = path.join(folder, segmentsOf(folder)[0] as string);
+        const bytes = readFileSync(file);
+        bytes.writeUInt8(bytes.readUInt8(400) ^ 1, 400);
+        writeFileSync(file, bytes);
+      },
+      'MATCHING_JOURNAL_DAMAGED',
+    ],
+  ])('is not brought about by one that %s: it claims nothing', async (_, other, harm, code) => {
+    const folder = throwawayFolder();
+    const primary = await start({ folder });
+    for (const body of commands.slice(0, 5)) await primary.submit(body);
+    harm(folder);
+    for (let attempt = 0; attempt < 3; attempt++)
+      await expect(start({ folder, ...other })).rejects.toMatchObject({ code });
+    expect(nodeFiles.list(folder).filter((name) => name.startsWith('epoch-'))).toEqual(['epoch-0000000001']);
+    expect((await primary.submit(commands[5] as CommandBody))[0]?.seq).toBe(6);
   });
 
   test('of a primary without commands, when somebody asks it something', async () => {
