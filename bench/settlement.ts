@@ -5,7 +5,7 @@
  */
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import {
   customerSpot,
   houseClearing,
@@ -151,7 +151,7 @@ async function assertExact(pool: Pool, exchange: BenchExchange, isNetted: boolea
   const { ok } = await ledger.verify();
   if (!ok) throw new Error('the books do not verify');
   if (isNetted) {
-    const { differences } = await reconcile({ pool, engine: settled, ledger, readEvents }, engine);
+    const { differences } = await reconcile({ pool, engine: settled, ledger, readEventsOfCodes }, engine);
     const problems = await verifySettlement(pool, settled);
     if (differences.length + problems.length > 0)
       throw new Error(

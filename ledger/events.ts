@@ -12,7 +12,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorsOf } from '#core/errors';
 import type { Queryable } from '#infra/db';
-import type { Transfer } from './contract.ts';
+import type { Transfer, TransferCode } from './contract.ts';
 import { ledgerErrors } from './errors.ts';
 import { transferColumns, transferJoins } from './reads.ts';
 import { bigintMax, type TransferRow, transferOf } from './rows.ts';
@@ -22,6 +22,8 @@ const fail = errorsOf(ledgerErrors);
 
 /** Events of one portion: about 400 KB. */
 export const eventsPerPortionMax = 1_000;
+/** Transfers that one look at a few codes goes past: as many as the settlement books in a second or two. */
+const transfersPassedMax = 32_768;
 /** A look at a quiet journal is one row read. Twice the time at each empty look, so that a busy one is followed closely. */
 const pollMs = { first: 20, longest: 1_000 } as const;
 
@@ -47,18 +49,9 @@ export async function readEvents(
   queryable: Queryable,
   { after, limit = eventsPerPortionMax }: EventsQuery,
 ): Promise<readonly Transfer[]> {
-  if (after < 0n || after > bigintMax)
-    throw fail('LEDGER_QUESTION_INVALID', `${after} is no position of the journal`);
   if (!Number.isInteger(limit) || limit < 1 || limit > eventsPerPortionMax)
     throw fail('LEDGER_QUESTION_INVALID', `a portion has 1 to ${eventsPerPortionMax} events, not ${limit}`);
-  // The head first: what it names is committed, so all of it can be read afterwards.
-  const lastSeq = await newestSeq(queryable);
-  if (lastSeq < after)
-    throw fail('LEDGER_CURSOR_AHEAD', `the journal ends at ${lastSeq}, before ${after}`, {
-      after: after.toString(),
-      lastSeq: lastSeq.toString(),
-    });
-  const upTo = after + BigInt(limit) < lastSeq ? after + BigInt(limit) : lastSeq;
+  const upTo = await endOfPortion(queryable, after, limit);
   if (upTo === after) return [];
   const { rows } = await queryable.query<TransferRow>(
     `SELECT ${transferColumns} FROM ledger.transfer AS t ${transferJoins}
@@ -70,6 +63,52 @@ export async function readEvents(
   if (gap !== -1 || BigInt(events.length) !== upTo - after)
     throw journalBroken(`transfer ${after + BigInt(gap === -1 ? events.length : gap) + 1n} is missing`);
   return events;
+}
+
+/** `size` transfers further, or where the journal ends. The head is read first: what it names is committed, so all of it can be read afterwards. */
+async function endOfPortion(queryable: Queryable, after: bigint, size: number): Promise<bigint> {
+  if (after < 0n || after > bigintMax)
+    throw fail('LEDGER_QUESTION_INVALID', `${after} is no position of the journal`);
+  const lastSeq = await newestSeq(queryable);
+  if (lastSeq < after)
+    throw fail('LEDGER_CURSOR_AHEAD', `the journal ends at ${lastSeq}, before ${after}`, {
+      after: after.toString(),
+      lastSeq: lastSeq.toString(),
+    });
+  return after + BigInt(size) < lastSeq ? after + BigInt(size) : lastSeq;
+}
+
+/** What the consumer asked for among the transfers up to `upTo`, which is what it asks after next. */
+export interface EventsOfCodes {
+  readonly events: readonly Transfer[];
+  readonly upTo: bigint;
+}
+
+/**
+ * As {@link readEvents}, for who needs few kinds of transfers only: the others are counted, not read. A busy journal is mostly trades.
+ * @throws as {@link readEvents}
+ */
+export async function readEventsOfCodes(
+  queryable: Queryable,
+  { after, codes }: { readonly after: bigint; readonly codes: readonly TransferCode[] },
+): Promise<EventsOfCodes> {
+  const upTo = await endOfPortion(queryable, after, transfersPassedMax);
+  if (upTo === after) return { events: [], upTo };
+  const { rows: counts } = await queryable.query<{ transfers: string }>(
+    'SELECT count(*) AS transfers FROM ledger.transfer WHERE seq > $1 AND seq <= $2',
+    [after, upTo],
+  );
+  const transfers = BigInt(counts[0]?.transfers ?? 0);
+  if (transfers !== upTo - after)
+    throw journalBroken(`of ${upTo - after} transfers after ${after} ${transfers} are there`);
+  const { rows } = await queryable.query<TransferRow>(
+    `SELECT ${transferColumns} FROM ledger.transfer AS t ${transferJoins}
+      WHERE t.seq > $1 AND t.seq <= $2 AND t.code = ANY ($3::ledger.transfer_code[]) ORDER BY t.seq LIMIT ${eventsPerPortionMax}`,
+    [after, upTo, codes],
+  );
+  const events = rows.map(transferOf);
+  const last = events.at(-1);
+  return { events, upTo: last !== undefined && events.length === eventsPerPortionMax ? last.seq : upTo };
 }
 
 /**

@@ -41,7 +41,14 @@ import { createLedgerWriter } from './writer.ts';
 export { type Adjustment, type Adjustments, type BookingOutcome, createAdjustments } from './adjustments.ts';
 export { verifyAllHeads } from './all-heads.ts';
 export type { PreparedBatch } from './batch-call.ts';
-export { type EventsQuery, eventsPerPortionMax, followEvents, readEvents } from './events.ts';
+export {
+  type EventsOfCodes,
+  type EventsQuery,
+  eventsPerPortionMax,
+  followEvents,
+  readEvents,
+  readEventsOfCodes,
+} from './events.ts';
 export { type ExplainedTransfer, explain, explainedTransfersMax } from './explain.ts';
 export {
   balanceJson,

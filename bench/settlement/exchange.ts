@@ -2,7 +2,7 @@
 import { derivedId, type Id, uuidOf } from '#core/ids';
 import { amount, assetId } from '#core/money';
 import type { Pool } from '#infra/db';
-import { createLedger, type Ledger, readEvents } from '#ledger';
+import { createLedger, type Ledger, readEventsOfCodes } from '#ledger';
 import { customerMain, customerSpot, houseSuspense, openingBalance, spotIn } from '#ledger/contract';
 import { type CommandBody, commandBytes, commandSlots, writeCommand } from '../../matching/commands.ts';
 import { type EngineConfig, parseEngineConfig } from '../../matching/config.ts';
@@ -153,7 +153,7 @@ export async function openBenchExchange(
     engine: settled,
     accounts: { numberOf: (id) => Promise.resolve(numbers.get(id) ?? 0) },
     submit,
-    readEvents,
+    readEventsOfCodes,
     ledger,
   });
   while ((await feed.step()) > 0);

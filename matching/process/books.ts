@@ -8,7 +8,7 @@ import type { Clock } from '#core/ports';
 import type { Pool } from '#infra/db';
 import type { Logger } from '#infra/log';
 import { migrate } from '#infra/migrations';
-import { createLedger, readEvents } from '#ledger';
+import { createLedger, readEventsOfCodes } from '#ledger';
 import type { EngineConfig } from '../config.ts';
 import { matchingErrors } from '../errors.ts';
 import type { EventSlots } from '../events.ts';
@@ -388,8 +388,8 @@ class EngineBooks implements Books {
       engine,
       accounts: createEngineAccounts({ pool, engine, submit }),
       submit,
-      readEvents: async (queryable, query) => {
-        const events = await readEvents(queryable, query);
+      readEventsOfCodes: async (queryable, query) => {
+        const events = await readEventsOfCodes(queryable, query);
         this.#feedProblem = undefined;
         return events;
       },

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isStrongroomError, messageOf } from '#core/errors';
 import { openPool } from '#infra/db';
-import { createLedger, readEvents } from '#ledger';
+import { createLedger, readEventsOfCodes } from '#ledger';
 import type { EngineConfig } from '../config.ts';
 import { engineAssets, type Reconciliation, reconcile } from '../settlement/index.ts';
 import { TrailingEngine } from './trailing-engine.ts';
@@ -27,7 +27,7 @@ const options = {
   pool,
   engine: { ...engine, config, assets: engineAssets(config) },
   ledger: createLedger({ pool }),
-  readEvents,
+  readEventsOfCodes,
 };
 let trailing: TrailingEngine | undefined;
 

@@ -47,7 +47,7 @@ export interface ReconcileOptions {
   readonly pool: Pool;
   readonly engine: SettledEngine;
   readonly ledger: Pick<Ledger, 'balances'>;
-  readonly readEvents: ReadLedger;
+  readonly readEventsOfCodes: ReadLedger;
 }
 
 const keyOf = (path: string, asset: string): string => `${path} ${asset}`;
@@ -55,7 +55,7 @@ const keyOf = (path: string, asset: string): string => `${path} ${asset}`;
 /** Moved to spot and not credited yet by the settled event, less what went back because the engine did not take it. */
 async function onTheWayIn(
   queryable: Queryable,
-  { engine, readEvents }: ReconcileOptions,
+  { engine, readEventsOfCodes }: ReconcileOptions,
   credited: bigint,
 ): Promise<ReadonlyMap<string, bigint>> {
   const sums = new Map<string, bigint>();
@@ -64,16 +64,15 @@ async function onTheWayIn(
   };
   const returns = new Map<string, bigint>();
   for (let after = credited; ; ) {
-    const transfers = await readEvents(queryable, { after });
-    for (const { seq, code, reference, debit, credit, amount } of transfers) {
+    const { events, upTo } = await readEventsOfCodes(queryable, { after, codes: ['spot-in', 'spot-out'] });
+    for (const { seq, code, reference, debit, credit, amount } of events) {
       if (code === 'spot-in' && spotOwner(credit) !== undefined) {
         change(credit, amount.asset, amount.units);
         returns.set(returnReference(engine.name, seq), seq);
       } else if (code === 'spot-out' && returns.has(reference)) change(debit, amount.asset, -amount.units);
     }
-    const last = transfers.at(-1);
-    if (last === undefined) return sums;
-    after = last.seq;
+    if (upTo === after) return sums;
+    after = upTo;
   }
 }
 

@@ -8,7 +8,14 @@ import { isStrongroomError } from '#core/errors';
 import type { Id } from '#core/ids';
 import type { Pool, Queryable } from '#infra/db';
 import type { Ledger } from '#ledger';
-import { type SpotMove, spotIn, spotOut, type Transfer, type TransferCommand } from '#ledger/contract';
+import {
+  type SpotMove,
+  spotIn,
+  spotOut,
+  type Transfer,
+  type TransferCode,
+  type TransferCommand,
+} from '#ledger/contract';
 import { type EngineAccounts, firstEvent, type SubmitCommand } from './accounts.ts';
 import { type EngineAsset, engineAmount } from './assets.ts';
 import type { SettledEngine } from './store.ts';
@@ -16,21 +23,21 @@ import type { SettledEngine } from './store.ts';
 /** A look at a quiet journal reads two rows: how far it was fed, and the ledger's head. */
 const pollMs = 50;
 
-/** The ledger's journal as a stream (`readEvents` of the ledger). */
+/** The ledger's journal as a stream (`readEventsOfCodes` of the ledger). */
 export type ReadLedger = (
   queryable: Queryable,
-  query: { readonly after: bigint },
-) => Promise<readonly Transfer[]>;
+  query: { readonly after: bigint; readonly codes: readonly TransferCode[] },
+) => Promise<{ readonly events: readonly Transfer[]; readonly upTo: bigint }>;
 export interface SpotFeedOptions {
   readonly pool: Pool;
   readonly engine: SettledEngine;
   readonly accounts: EngineAccounts;
   readonly submit: SubmitCommand;
-  readonly readEvents: ReadLedger;
+  readonly readEventsOfCodes: ReadLedger;
   readonly ledger: Pick<Ledger, 'apply' | 'transfersByReference'>;
 }
 export interface SpotFeed {
-  /** Feeds the next events there are; how many it read, 0 when it has seen all. */
+  /** Feeds the next transfers there are; how many it came by, 0 when it has seen all. */
   step(): Promise<number>;
   /** Until the signal; errors end it, and it may be started again. */
   run(signal: AbortSignal): Promise<void>;
@@ -53,7 +60,7 @@ export function spotOwner(path: string): Id<'acc'> | undefined {
 }
 
 export function createSpotFeed(options: SpotFeedOptions): SpotFeed {
-  const { pool, engine, accounts, submit, readEvents, ledger } = options;
+  const { pool, engine, accounts, submit, readEventsOfCodes, ledger } = options;
   /** Whether what is read next was surely never fed before: not after a start or an error. */
   let isNew = false;
 
@@ -78,7 +85,7 @@ export function createSpotFeed(options: SpotFeedOptions): SpotFeed {
       throw new Error(`transfer ${seq} cannot be returned to main: ${result?.status ?? 'no answer'}`);
   }
   async function feed(transfer: Transfer, wasNew: boolean): Promise<void> {
-    const accountId = transfer.code === 'spot-in' ? spotOwner(transfer.credit) : undefined;
+    const accountId = spotOwner(transfer.credit);
     if (accountId === undefined) return;
     // What went back stays back, even if the engine would take it by now.
     if (!wasNew && (await ledger.transfersByReference(returnReference(engine.name, transfer.seq))).length > 0)
@@ -94,15 +101,15 @@ export function createSpotFeed(options: SpotFeedOptions): SpotFeed {
       'SELECT ledger_seq FROM matching.fed WHERE engine = $1',
       [engine.no],
     );
-    const transfers = await readEvents(pool, { after: BigInt(rows[0]?.ledger_seq ?? 0) });
-    const last = transfers.at(-1);
-    if (last === undefined) return 0;
+    const after = BigInt(rows[0]?.ledger_seq ?? 0);
+    const { events, upTo } = await readEventsOfCodes(pool, { after, codes: ['spot-in'] });
+    if (upTo === after) return 0;
     const wasNew = isNew;
     isNew = false;
-    for (const transfer of transfers) await feed(transfer, wasNew);
-    await pool.query('SELECT matching.advance_fed($1, $2, 0)', [engine.no, last.seq]);
+    for (const transfer of events) await feed(transfer, wasNew);
+    await pool.query('SELECT matching.advance_fed($1, $2, 0)', [engine.no, upTo]);
     isNew = true;
-    return transfers.length;
+    return Number.parseInt((upTo - after).toString(), 10);
   }
   return {
     step,

@@ -10,6 +10,7 @@ import {
   followEvents,
   type Ledger,
   readEvents,
+  readEventsOfCodes,
 } from '#ledger';
 import { chainHot, customerMain, type Transfer } from '#ledger/contract';
 import { databaseForThisFile } from '../support/database.ts';
@@ -128,6 +129,42 @@ test('positions that are none, and a journal older than its consumer', async () 
     await expect(readEvents(pool, query)).rejects.toMatchObject({ code: 'LEDGER_QUESTION_INVALID' });
   expect(await readEvents(pool, { after: head })).toEqual([]);
   await expect(readEvents(pool, { after: head + 1n })).rejects.toMatchObject({ code: 'LEDGER_CURSOR_AHEAD' });
+});
+
+test('a consumer of few codes is given those alone, and told how far it came', async () => {
+  const after = await headSeq();
+  const fee = { code: 'fee' } as const;
+  await ledger.apply([post(hot, alice, 1n), { ...post(hot, alice, 2n), ...fee }, post(hot, alice, 3n)]);
+  const codes = ['fee'] as const;
+  const { events, upTo } = await readEventsOfCodes(pool, { after, codes });
+  expect(events.map(({ amount, code }) => [amount.units, code])).toEqual([[2n, 'fee']]);
+  expect(upTo).toBe(after + 3n);
+  expect(await readEventsOfCodes(pool, { after: upTo, codes })).toEqual({ events: [], upTo });
+  await ledger.apply([post(hot, alice, 4n)]);
+  expect(await readEventsOfCodes(pool, { after: upTo, codes })).toEqual({ events: [], upTo: upTo + 1n });
+  for (const query of [{ after: -1n }, { after: 2n ** 63n }])
+    await expect(readEventsOfCodes(pool, { ...query, codes })).rejects.toMatchObject({
+      code: 'LEDGER_QUESTION_INVALID',
+    });
+  await expect(readEventsOfCodes(pool, { after: upTo + 2n, codes })).rejects.toMatchObject({
+    code: 'LEDGER_CURSOR_AHEAD',
+  });
+});
+
+test('a portion of few codes that is full ends at its last event, and the next goes on there', async () => {
+  const after = await headSeq();
+  const many = Array.from({ length: eventsPerPortionMax + 1 }, () => ({
+    ...post(hot, alice, 1n),
+    code: 'fee' as const,
+  }));
+  await ledger.apply([...many, post(hot, alice, 1n)]);
+  const first = await readEventsOfCodes(pool, { after, codes: ['fee'] });
+  expect([first.events.length, first.upTo - after]).toEqual([
+    eventsPerPortionMax,
+    BigInt(eventsPerPortionMax),
+  ]);
+  const second = await readEventsOfCodes(pool, { after: first.upTo, codes: ['fee'] });
+  expect([second.events.length, second.upTo - after]).toEqual([1, BigInt(many.length) + 1n]);
 });
 
 const text = async (parts: AsyncIterable<string>): Promise<string> => {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { openPool, type Pool } from '#infra/db';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import { startCluster } from '../../infra/dev/cluster.ts';
 import { nodeProcess } from '../../infra/dev/node-process.ts';
 import { findFreePorts } from '../../infra/dev/ports.ts';
@@ -65,7 +65,10 @@ async function progress(pool: Pool, portions: number, isSettled: () => boolean):
 }
 
 async function expectExact(pool: Pool, { engine, ledger, sequencer }: Exchange): Promise<bigint> {
-  const { differences, compared } = await reconcile({ pool, engine, ledger, readEvents }, sequencer.engine);
+  const { differences, compared } = await reconcile(
+    { pool, engine, ledger, readEventsOfCodes },
+    sequencer.engine,
+  );
   expect(differences).toEqual([]);
   expect(compared).toBeGreaterThanOrEqual(customers * 3);
   expect(await verifySettlement(pool, engine)).toEqual([]);

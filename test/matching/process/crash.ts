@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { openPool, type Pool } from '#infra/db';
-import { type Ledger, readEvents } from '#ledger';
+import { type Ledger, readEventsOfCodes } from '#ledger';
 import { connectLink, type EngineLink } from '#matching/link';
 import { type RunningCluster, startCluster } from '../../../infra/dev/cluster.ts';
 import { findFreePorts } from '../../../infra/dev/ports.ts';
@@ -149,7 +149,10 @@ async function expectExact(pool: Pool, ledger: Ledger, stage: Stage): Promise<nu
   expect(await settledTrades(pool)).toEqual(trades);
   expect(await verifySettlement(pool, settled)).toEqual([]);
   expect(await ledger.verify()).toEqual({ ok: true, problems: [] });
-  const { differences, compared } = await reconcile({ pool, engine: settled, ledger, readEvents }, replica);
+  const { differences, compared } = await reconcile(
+    { pool, engine: settled, ledger, readEventsOfCodes },
+    replica,
+  );
   expect(differences).toEqual([]);
   expect(compared).toBeGreaterThanOrEqual(customers * config.assets.length);
   // Each deposit reached the engine once, each withdrawal the ledger once.

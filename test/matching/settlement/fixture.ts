@@ -1,7 +1,7 @@
 /** An exchange in miniature: customers with money in the ledger, a real engine, and its journal in memory. */
 import { amount } from '#core/money';
 import type { Pool } from '#infra/db';
-import { createLedger, type Ledger, readEvents } from '#ledger';
+import { createLedger, type Ledger, readEventsOfCodes } from '#ledger';
 import { spotIn } from '#ledger/contract';
 import {
   type Command,
@@ -139,7 +139,14 @@ export async function openExchange(
   const engine = await openEngine(pool, name, engineConfig);
   const sequencer = new TestSequencer(engineConfig);
   const accounts = createEngineAccounts({ pool, engine, submit: sequencer.submit });
-  const feed = createSpotFeed({ pool, engine, accounts, submit: sequencer.submit, readEvents, ledger });
+  const feed = createSpotFeed({
+    pool,
+    engine,
+    accounts,
+    submit: sequencer.submit,
+    readEventsOfCodes,
+    ledger,
+  });
   const refusals: Refusal[] = [];
   const moveIn: Exchange['moveIn'] = async (reference, at, asset, units) => {
     const results = await ledger.apply(

@@ -7,7 +7,7 @@ import { newId } from '#core/ids';
 import { openCases } from '#infra/cases';
 import { openPool, type Pool } from '#infra/db';
 import { migrate } from '#infra/migrations';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import {
   candlesAtHead,
   caseOfRefusal,
@@ -79,7 +79,7 @@ test("the engine's role does all that settling takes", async () => {
   const { made } = { made: [], ...(await ensureTradePartitions(engine, exchange.engine)) };
   expect(made).toHaveLength(2);
   const { ledger } = exchange;
-  const books = { pool: engine, engine: exchange.engine, ledger, readEvents };
+  const books = { pool: engine, engine: exchange.engine, ledger, readEventsOfCodes };
   expect(await reconcile(books, sequencer.engine)).toMatchObject({ differences: [] });
   await caseOfRefusal(engine, { nowMs: () => Date.now() })({
     engine: 'main',

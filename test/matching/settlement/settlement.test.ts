@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import { customerSpot, houseClearing, spotOut } from '#ledger/contract';
 import { reconcile, verifySettlement } from '../../../matching/settlement/index.ts';
 import { databaseForThisFile } from '../../support/database.ts';
@@ -23,7 +23,10 @@ afterAll(async () => {
 
 async function expectEqualBooks(exchange: Exchange): Promise<void> {
   const { engine, ledger, sequencer } = exchange;
-  const { differences, compared } = await reconcile({ pool, engine, ledger, readEvents }, sequencer.engine);
+  const { differences, compared } = await reconcile(
+    { pool, engine, ledger, readEventsOfCodes },
+    sequencer.engine,
+  );
   expect(differences).toEqual([]);
   expect(compared).toBeGreaterThanOrEqual(customers * config.assets.length);
   expect(await verifySettlement(pool, engine)).toEqual([]);
@@ -109,7 +112,7 @@ describe('one exchange', () => {
   test('reconciliation names what differs, and does not compare different moments', async () => {
     const { engine, ledger, sequencer } = exchange;
     await ledger.apply(spotOut({ reference: 'behind', accountId: customer(2), amount: amount(usd, 300n) }));
-    const options = { pool, engine, ledger, readEvents };
+    const options = { pool, engine, ledger, readEventsOfCodes };
     const { differences } = await reconcile(options, sequencer.engine);
     expect(differences).toMatchObject([{ check: 'spot', account: customerSpot(customer(2)), asset: usd }]);
     expect((differences[0]?.engine ?? 0n) - (differences[0]?.ledger ?? 0n)).toBe(300n);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AssetId, amount, assetId } from '#core/money';
 import { openCases } from '#infra/cases';
 import { openPool, type Pool } from '#infra/db';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import {
   type AccountPath,
   accountClosed,
@@ -135,7 +135,7 @@ test('behind by more than the bound, new orders are refused until half of it is 
   expect(seen.at(-1)).toBe(false);
   expect(settler.waiting).toBe(0);
   const { differences } = await reconcile(
-    { pool, engine: exchange.engine, ledger: exchange.ledger, readEvents },
+    { pool, engine: exchange.engine, ledger: exchange.ledger, readEventsOfCodes },
     exchange.sequencer.engine,
   );
   expect(differences).toEqual([]);

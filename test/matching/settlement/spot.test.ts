@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uuidOf } from '#core/ids';
 import { amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import { customerMain, customerSpot } from '#ledger/contract';
 import type { CommandBody } from '../../../matching/commands.ts';
 import {
@@ -38,13 +38,13 @@ async function settle(): Promise<void> {
 async function expectEqual(): Promise<void> {
   await settle();
   const { engine, ledger, sequencer } = exchange;
-  const { differences } = await reconcile({ pool, engine, ledger, readEvents }, sequencer.engine);
+  const { differences } = await reconcile({ pool, engine, ledger, readEventsOfCodes }, sequencer.engine);
   expect(differences).toEqual([]);
   expect(await verifySettlement(pool, engine)).toEqual([]);
 }
 /** The feed as another process would start it. */
 const feedAgain = (submit = exchange.sequencer.submit) =>
-  createSpotFeed({ ...exchange, pool, submit, readEvents });
+  createSpotFeed({ ...exchange, pool, submit, readEventsOfCodes });
 const rewind = async (): Promise<void> => {
   await pool.query('UPDATE matching.fed SET ledger_seq = 0, accounts = 0');
 };

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { derivedId, type Id } from '#core/ids';
 import type { AssetId } from '#core/money';
 import type { Pool } from '#infra/db';
-import { readEvents } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import { customerMain, customerSpot } from '#ledger/contract';
 import type { EngineConfig } from '../../../matching/config.ts';
 import { reconcile, verifySettlement } from '../../../matching/settlement/index.ts';
@@ -90,7 +90,7 @@ export async function openSpotDesk(pool: Pool, name: string, config?: EngineConf
     },
     expectEqual: async () => {
       await turn();
-      const { differences } = await reconcile({ pool, engine, ledger, readEvents }, sequencer.engine);
+      const { differences } = await reconcile({ pool, engine, ledger, readEventsOfCodes }, sequencer.engine);
       expect(differences).toEqual([]);
       expect(await verifySettlement(pool, engine)).toEqual([]);
       expect(settler.stopped).toBeUndefined();
