@@ -8,4 +8,10 @@ export { replayEvents } from './replay.ts';
 export { type Recovered, Replica } from './replica.ts';
 export { prune, type Retention, removeLeftovers } from './retention.ts';
 export { nameSnapshot, writeSnapshot } from './snapshots.ts';
-export { type JournalOptions, type JournalSource, JournalWriter, writeFailure } from './writer.ts';
+export {
+  failureUnder,
+  type JournalOptions,
+  type JournalSource,
+  JournalWriter,
+  writeFailure,
+} from './writer.ts';

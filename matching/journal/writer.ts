@@ -111,7 +111,7 @@ export class JournalWriter {
       }
     } catch (error) {
       this.#ended = true;
-      this.#source.onFailed(writeFailure(error));
+      this.#source.onFailed(failureUnder(this.#options, error));
     } finally {
       this.#running = undefined;
     }
@@ -189,4 +189,22 @@ export function writeFailure(error: unknown): Error {
     {},
     error,
   );
+}
+
+/**
+ * What is left of a process that was fenced meanwhile, such as the segment it was about to begin, is the next owner's to remove. So
+ * whatever it fails with on the disk, it was fenced: started again as after a crash it would fence that owner in turn.
+ */
+export function failureUnder(
+  { files, folder, epoch }: Pick<JournalOptions, 'files' | 'folder' | 'epoch'>,
+  error: unknown,
+): Error {
+  const failure = writeFailure(error);
+  if (failure === error) return failure;
+  try {
+    assertUnfenced(files, folder, epoch);
+    return failure;
+  } catch (found) {
+    return isStrongroomError(found) && found.code === 'MATCHING_FENCED' ? found : failure;
+  }
 }

@@ -156,9 +156,9 @@ class RunningProcess implements EngineProcess {
       report: () => this.#report(),
       takeOver: () => this.#takeOver(),
     });
+    // Found out only after another primary is fenced it would leave nobody who serves.
+    await assertCanListen(this.#options.link);
     if (mode === 'standby') {
-      // Found out only after the old primary is fenced it would leave nobody who serves.
-      await assertCanListen(this.#options.link);
       this.#standby = startStandby(this.#sequencerOptions());
     } else await this.#serve(await openSequencer(this.#sequencerOptions()));
     return this;

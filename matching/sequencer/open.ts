@@ -5,6 +5,7 @@ import {
   claimEpoch,
   configHashOf,
   type Files,
+  failureUnder,
   JournalWriter,
   nodeFiles,
   removeLeftovers,
@@ -41,9 +42,10 @@ export async function serveWith(
   limits: SequencerLimits,
 ): Promise<TakenOver> {
   const { folder, config, files = nodeFiles } = options;
+  let epoch = 0;
   try {
     const begun = performance.now();
-    const epoch = claimEpoch(files, folder, randomUUID());
+    epoch = claimEpoch(files, folder, randomUUID());
     const fencedMs = performance.now() - begun;
     const recovering = thread.finish(epoch);
     tidy(files, options, epoch);
@@ -69,7 +71,7 @@ export async function serveWith(
     return { sequencer, times: { fencedMs, recoveredMs, servingMs: performance.now() - begun } };
   } catch (error) {
     await thread.terminate();
-    throw writeFailure(error);
+    throw epoch === 0 ? writeFailure(error) : failureUnder({ files, folder, epoch }, error);
   }
 }
 

@@ -171,6 +171,30 @@ describe('a primary', () => {
     expect(fed).toMatchObject({ durable: [], failure: { code: 'MATCHING_JOURNAL_WRITE_FAILED' } });
   });
 
+  test('that was fenced while it began a segment, which the next owner has cleared away, says that it was fenced', async () => {
+    const folder = throwawayFolder();
+    let isTaken = false;
+    const files: Files = {
+      ...nodeFiles,
+      nameExclusively: (temporary, file) => {
+        if (isTaken) {
+          expect(claimEpoch(nodeFiles, folder, 'next')).toBe(2);
+          expect(removeLeftovers(nodeFiles, folder, 2)).toEqual([path.basename(temporary)]);
+        }
+        return nodeFiles.nameExclusively(temporary, file);
+      },
+    };
+    const fed = await beginEpoch(folder, { files, segmentBytes: 512 });
+    fed.put(...commands.slice(0, 3));
+    await until(() => fed.durable.length === 1);
+    isTaken = true;
+    fed.put(...commands.slice(3, 6));
+    await until(() => fed.failure !== undefined);
+    await fed.writer?.abandon().catch(() => undefined);
+    // Started again as after a crash it would fence the one that has fenced it.
+    expect(fed).toMatchObject({ durable: [3], failure: { code: 'MATCHING_FENCED' } });
+  });
+
   test('is told whether a name exists, or that nobody knows', () => {
     const folder = throwawayFolder();
     expect(nodeFiles.exists(folder)).toBe(true);

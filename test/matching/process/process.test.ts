@@ -154,15 +154,22 @@ describe('the engine process', () => {
     expect(await healthOf(primary)).toMatchObject({ ok: true, role: 'primary' });
   });
 
-  test('a standby that could not listen does not begin to wait', async () => {
-    const crowded = await prepareEngine(setupOf(), 'engine-4', 'standby');
-    const squatter = createServer().listen(crowded.linkPort, '127.0.0.1');
-    await once(squatter, 'listening');
-    await expect(crowded.start()).rejects.toMatchObject({ code: 'INFRA_PROCESS_NOT_READY' });
-    expect(readFileSync(crowded.logFile, 'utf8')).toContain('EADDRINUSE');
-    squatter.close();
-    expect(await healthOf(primary)).toMatchObject({ ok: true, role: 'primary' });
-  });
+  test.each(['standby', 'primary'] as const)(
+    'a %s that could not listen does not begin: it fences nobody',
+    async (mode) => {
+      const crowded = await prepareEngine(setupOf(), `engine-4-${mode}`, mode);
+      const squatter = createServer().listen(crowded.linkPort, '127.0.0.1');
+      await once(squatter, 'listening');
+      await expect(crowded.start()).rejects.toMatchObject({ code: 'INFRA_PROCESS_NOT_READY' });
+      expect(readFileSync(crowded.logFile, 'utf8')).toContain('EADDRINUSE');
+      squatter.close();
+      expect(await healthOf(primary)).toMatchObject({
+        ok: true,
+        role: 'primary',
+        parts: { journal: { ok: true, epoch: 1 } },
+      });
+    },
+  );
 
   test('told to take over it serves the same clients, and the old primary ends', async () => {
     const link = await linkTo(primary, standby);

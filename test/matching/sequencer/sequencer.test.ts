@@ -475,7 +475,9 @@ describe('the end', () => {
       if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'MATCHING_FENCED' });
     const begun = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     for (const other of begun.filter(({ epoch }) => epoch !== 4))
-      await expect(other.submit(commands[0] as CommandBody)).rejects.toMatchObject({ code: 'MATCHING_FENCED' });
+      await expect(other.submit(commands[0] as CommandBody)).rejects.toMatchObject({
+        code: 'MATCHING_FENCED',
+      });
     const last = begun.find(({ epoch }) => epoch === 4);
     expect(await last?.submit(commands[0] as CommandBody)).toMatchObject([{ seq: 1, index: 0 }]);
     await last?.close();
