@@ -290,7 +290,7 @@ export const tradingLimits = { pageRows: 500, batchOrders: 50, bookLevels: 1_000
 
 /**
  * `live`: what is shown is the engine's present state. `away`: there is no connection to it (it is dead, failing over, or was not
- * reached yet), so what is shown is as it was, and orders are refused with TRADING_UNAVAILABLE.
+ * reached yet), so what is shown is as it was, and orders are refused with TRADING_UNAVAILABLE; or a defect has ended the feed.
  */
 export const engineStates = ['live', 'away'] as const;
 export type EngineState = (typeof engineStates)[number];

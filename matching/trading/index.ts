@@ -70,7 +70,7 @@ async function readyOrAborted(link: EngineLink, signal: AbortSignal): Promise<vo
 async function open(
   options: TradingOptions,
   scales: Scales,
-  signal: AbortSignal,
+  { signal, onFeedEnded }: { readonly signal: AbortSignal; readonly onFeedEnded: () => void },
 ): Promise<Opened | undefined> {
   const { pool, ledger, link, clock, onProblem } = options;
   await readyOrAborted(link, signal);
@@ -93,6 +93,7 @@ async function open(
       scales,
       accounts,
       clock,
+      onEnded: onFeedEnded,
       ...(onProblem === undefined ? {} : { onProblem }),
     }),
   };
@@ -136,7 +137,12 @@ class TradingLife {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        this.#opened = await open(this.#options, this.#scales, signal);
+        this.#opened = await open(this.#options, this.#scales, {
+          signal,
+          onFeedEnded: () => {
+            this.watch.fail();
+          },
+        });
         if (this.#opened !== undefined) this.watch.begin();
         return;
       } catch (error) {

@@ -18,6 +18,7 @@ export class EngineWatch {
   readonly #listeners = new Set<StatusListener>();
   #leave: () => void = () => undefined;
   #isLive = false;
+  #hasFailed = false;
   #sinceMs: number;
 
   constructor(options: EngineWatchOptions) {
@@ -27,6 +28,7 @@ export class EngineWatch {
 
   /** Once the feed is there: whoever listens to both is told `live` after what the feed said of it. */
   begin(): void {
+    if (this.#hasFailed) return;
     const { link } = this.#options;
     this.#leave = link.subscribe({
       onEvents: () => undefined,
@@ -40,6 +42,13 @@ export class EngineWatch {
 
   get status(): EngineStatus {
     return { engine: this.#isLive ? 'live' : 'away', sinceMs: this.#sinceMs, seq: this.#seq() };
+  }
+
+  /** What the engine does is not told any more, by a defect of ours: `away` for good, whatever the link says. */
+  fail(): void {
+    this.#hasFailed = true;
+    this.#leave();
+    this.#turn(false);
   }
 
   /** @returns ends it */

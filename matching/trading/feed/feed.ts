@@ -66,6 +66,8 @@ export interface FeedOptions {
   readonly clock: Clock;
   /** What could not be read is read again; what could not be told made all begin anew. For logs. */
   readonly onProblem?: (error: unknown) => void;
+  /** A defect has ended it, and making it begin anew: it tells nothing more, of anything. */
+  readonly onEnded?: () => void;
   /** How long a question waits for the settlement to reach what it needs. Default 2 s. */
   readonly historyWaitMs?: number;
 }
@@ -109,10 +111,14 @@ export class LinkFeed implements Feed {
     });
     this.#leave = link.subscribe({
       onEvents: (events, count) => {
-        this.#hear(events, count);
+        this.#orEnd(() => {
+          this.#hear(events, count);
+        });
       },
       onReset: () => {
-        this.#begin();
+        this.#orEnd(() => {
+          this.#begin();
+        });
       },
     });
     // The first snapshot may have come before us.
@@ -181,6 +187,16 @@ export class LinkFeed implements Feed {
   }
 
   // -------------------------------------------------------------- events
+
+  /** What is thrown here the link takes for our end. */
+  #orEnd(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.onEnded?.();
+      throw error;
+    }
+  }
 
   #hear(events: EventSlots, count: number): void {
     try {

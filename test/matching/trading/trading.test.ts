@@ -25,11 +25,11 @@ let link: EngineLink;
 let trading: Trading;
 const problems: unknown[] = [];
 
-const open = () =>
+const open = (through: EngineLink = link) =>
   createTrading({
     pool,
     ledger,
-    link,
+    link: through,
     clock,
     // A tick is then 3 USD, a lot 0.000001 ETH.
     decimalsOf: (asset) => (asset === coin ? 18 : asset === usd ? 8 : 0),
@@ -133,6 +133,39 @@ test('a trade, from main to spot and back: what is told, read and booked is the 
     remaining: '0.006000',
     doneReason: 'cancelled',
   });
+});
+
+test('a feed that a defect has ended is `away`, also when the defect is gone: nobody takes its silence for the market', {
+  timeout: 60_000,
+}, async () => {
+  let isBroken = false;
+  const defect = (): never => {
+    throw new TypeError('a defect');
+  };
+  const broken: unknown[] = ['levels', 'ordersOf'];
+  const view = () =>
+    isBroken
+      ? new Proxy(link.view(), {
+          get: (of, name): unknown => (broken.includes(name) ? defect : Reflect.get(of, name, of)),
+        })
+      : link.view();
+  const faulty = open(
+    new Proxy(link, { get: (of, name): unknown => (name === 'view' ? view : Reflect.get(of, name, of)) }),
+  );
+  await faulty.ready();
+  const told: string[] = [];
+  faulty.onEngineStatus(({ engine: state }) => told.push(state));
+  faulty.feed.subscribe('ticker/ETH-USD', { onMessage: () => undefined, onReset: () => undefined });
+  expect(faulty.engineStatus().engine).toBe('live');
+  isBroken = true;
+  const placed = await trading.place({ ...order, accountId: alice, side: 'sell' });
+  await trading.cancel({ accountId: alice, orderId: placed.orderId });
+  isBroken = false;
+  expect(faulty.engineStatus()).toMatchObject({ engine: 'away', seq: expect.any(Number) as number });
+  expect(told).toEqual(['away']);
+  expect(trading.engineStatus().engine).toBe('live');
+  problems.length = 0;
+  await faulty.close();
 });
 
 test('an engine that is killed: unavailable, then the same again without a loss', {
