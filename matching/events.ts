@@ -222,6 +222,14 @@ class Words {
     return this.#slots.bigInt64[this.#at * 12 + eventFloat64[name]] ?? 0n;
   }
 
+  get seq(): number {
+    return this.float('seq');
+  }
+
+  get index(): number {
+    return this.int('head') >>> 8;
+  }
+
   get reason(): number {
     return (this.#detail >>> detailBits.reason) & 0xff;
   }
@@ -240,87 +248,91 @@ class Words {
 }
 
 /** Two orders met. */
-function readMeeting(words: Words, base: Of, kind: 'trade' | 'decremented'): EngineEvent {
-  const met = {
-    ...base,
-    market: words.int('market'),
-    price: words.int('price'),
-    lots: words.float('lots'),
-    side: words.side,
-  };
-  const taker = {
-    order: words.float('order'),
-    account: words.int('account'),
-    rest: words.float('restTaker'),
-  };
-  const maker = {
-    order: words.float('maker'),
-    account: words.int('makerAccount'),
-    rest: words.float('restMaker'),
-  };
-  if (kind === 'decremented') return { ...met, kind, taker, maker };
-  return {
-    ...met,
-    kind,
-    timeMs: words.float('timeMs'),
-    auction: words.has('auction'),
-    taker: { ...taker, fee: words.float('feeTaker') },
-    maker: { ...maker, fee: words.float('feeMaker') },
-  };
+function readMeeting(words: Words, kind: 'trade' | 'decremented'): EngineEvent {
+  const { seq, index, side } = words;
+  const market = words.int('market');
+  const price = words.int('price');
+  const lots = words.float('lots');
+  const order = words.float('order');
+  const account = words.int('account');
+  const rest = words.float('restTaker');
+  const makerOrder = words.float('maker');
+  const makerAccount = words.int('makerAccount');
+  const makerRest = words.float('restMaker');
+  if (kind === 'decremented') {
+    const taker = { order, account, rest };
+    const maker = { order: makerOrder, account: makerAccount, rest: makerRest };
+    return { seq, index, market, price, lots, side, kind, taker, maker };
+  }
+  const timeMs = words.float('timeMs');
+  const auction = words.has('auction');
+  const taker = { order, account, rest, fee: words.float('feeTaker') };
+  const maker = { order: makerOrder, account: makerAccount, rest: makerRest, fee: words.float('feeMaker') };
+  return { seq, index, market, price, lots, side, kind, timeMs, auction, taker, maker };
 }
 
 type OrderEventKind = 'accepted' | 'rested' | 'amended' | 'waiting' | 'triggered' | 'done';
 
 /** What became of one order. */
-function readOrderEvent(words: Words, base: Of, kind: OrderEventKind): EngineEvent {
-  const of = {
-    ...base,
-    order: words.float('order'),
-    account: words.int('account'),
-    market: words.int('market'),
-    side: words.side,
-  };
+function readOrderEvent(words: Words, kind: OrderEventKind): EngineEvent {
+  const { seq, index, side } = words;
+  const order = words.float('order');
+  const account = words.int('account');
+  const market = words.int('market');
   const price = words.int('price');
   const rest = words.float('lots');
   switch (kind) {
-    case 'accepted':
-      return {
-        ...of,
-        kind,
-        type: words.type,
-        price,
-        triggerPrice: words.int('high'),
-        lots: rest,
-        budget: words.float('feeTaker'),
-        clientOrderId: BigInt.asUintN(64, words.big('maker')),
-      };
+    case 'accepted': {
+      const { type } = words;
+      const triggerPrice = words.int('high');
+      const budget = words.float('feeTaker');
+      const clientOrderId = BigInt.asUintN(64, words.big('maker'));
+      const asked = { type, price, triggerPrice, lots: rest, budget, clientOrderId };
+      return { seq, index, order, account, market, side, kind, ...asked };
+    }
     case 'rested':
-      return { ...of, kind, price, rest, visible: words.float('feeTaker') };
-    case 'amended':
-      return { ...of, kind, price, rest, priorityKept: words.has('priorityKept') };
+      return {
+        seq,
+        index,
+        order,
+        account,
+        market,
+        side,
+        kind,
+        price,
+        rest,
+        visible: words.float('feeTaker'),
+      };
+    case 'amended': {
+      const priorityKept = words.has('priorityKept');
+      return { seq, index, order, account, market, side, kind, price, rest, priorityKept };
+    }
     case 'waiting':
     case 'triggered':
-      return { ...of, kind, triggerPrice: price, rest };
-    case 'done':
-      return { ...of, kind, reason: word(doneReasons, words.reason), rest };
+      return { seq, index, order, account, market, side, kind, triggerPrice: price, rest };
+    case 'done': {
+      const reason = word(doneReasons, words.reason);
+      return { seq, index, order, account, market, side, kind, reason, rest };
+    }
   }
 }
 
 /** The event in slot `at`. For people, tests and gateways; the hot path writes words. */
 export function readEvent(slots: EventSlots, at: number): EngineEvent {
   const words = new Words(slots, at);
-  const base = { seq: words.float('seq'), index: words.int('head') >>> 8 };
+  const { seq, index } = words;
   const account = words.int('account');
   const market = words.int('market');
   const kind = word(eventKinds, words.int('head') & 0xff);
   switch (kind) {
     case 'rejected':
-      return { ...base, kind, account, market, reason: word(rejectReasons, words.reason) };
+      return { seq, index, kind, account, market, reason: word(rejectReasons, words.reason) };
     case 'account-opened':
-      return { ...base, kind, account };
+      return { seq, index, kind, account };
     case 'credited':
       return {
-        ...base,
+        seq,
+        index,
         kind,
         account,
         asset: market,
@@ -329,7 +341,8 @@ export function readEvent(slots: EventSlots, at: number): EngineEvent {
       };
     case 'debited':
       return {
-        ...base,
+        seq,
+        index,
         kind,
         account,
         asset: market,
@@ -337,23 +350,23 @@ export function readEvent(slots: EventSlots, at: number): EngineEvent {
         clientOrderId: BigInt.asUintN(64, words.big('maker')),
       };
     case 'account-set':
-      return { ...base, kind, account, blocked: words.has('blocked'), feeTier: words.int('price') };
+      return { seq, index, kind, account, blocked: words.has('blocked'), feeTier: words.int('price') };
     case 'market-set':
-      return { ...base, kind, market, state: word(marketStates, words.reason) };
+      return { seq, index, kind, market, state: word(marketStates, words.reason) };
     case 'band-set':
-      return { ...base, kind, market, low: words.int('price'), high: words.int('high') };
+      return { seq, index, kind, market, low: words.int('price'), high: words.int('high') };
     case 'trade':
     case 'decremented':
-      return readMeeting(words, base, kind);
+      return readMeeting(words, kind);
     case 'accepted':
     case 'rested':
     case 'amended':
     case 'waiting':
     case 'triggered':
     case 'done':
-      return readOrderEvent(words, base, kind);
+      return readOrderEvent(words, kind);
     case 'cancelled-all':
-      return { ...base, kind, account, market, count: words.float('lots') };
+      return { seq, index, kind, account, market, count: words.float('lots') };
   }
 }
 

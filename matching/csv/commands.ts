@@ -20,14 +20,14 @@ function placeOf(row: Row): CommandBody {
     side: row.required('side'),
     type,
     timeInForce: row.read('timeInForce') ?? usualTimeInForce[type],
-    ...row.field('postOnly'),
-    ...row.field('price'),
-    ...row.field('triggerPrice'),
-    ...row.field('lots'),
+    postOnly: row.read('postOnly') ?? false,
+    price: row.read('price') ?? 0,
+    triggerPrice: row.read('triggerPrice') ?? 0,
+    lots: row.read('lots') ?? 0,
     ...row.field('displayLots'),
     ...row.field('budget'),
-    ...row.field('selfTrade'),
-    ...row.field('clientOrderId'),
+    selfTrade: row.read('selfTrade') ?? 'cancel-taker',
+    clientOrderId: row.read('clientOrderId') ?? 0n,
   };
 }
 
@@ -61,7 +61,7 @@ export class CommandReader {
     this.#seq = next;
     this.#timeMs = row.read('timeMs') ?? this.#timeMs;
     row.assertRead();
-    return { ...body, seq, timeMs: this.#timeMs };
+    return Object.assign(body, { seq, timeMs: this.#timeMs });
   }
 
   #body(row: Row): CommandBody {

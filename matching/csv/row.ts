@@ -49,7 +49,7 @@ const integers =
 const wordsOf =
   <T extends string>(words: readonly T[]): Reader<T> =>
   (text, _config, refuseCell) =>
-    words.find((word) => word === text) ?? refuseCell(`one of ${words.join(', ')}`);
+    words.includes(text as T) ? (text as T) : refuseCell(`one of ${words.join(', ')}`);
 const positionIn =
   (list: 'assets' | 'markets'): Reader<number> =>
   (text, config, refuseCell) => {
@@ -124,7 +124,8 @@ export class Row {
   readonly #cells: readonly string[];
   readonly #header: Header;
   readonly #config: EngineConfig;
-  readonly #read = new Set<Column>();
+  /** Of the cells that were read, one bit each: no column stands twice, and there are fewer than bits. */
+  #read = 0;
 
   constructor(header: Header, config: EngineConfig, cells: readonly string[], line: number) {
     this.#header = header;
@@ -135,8 +136,10 @@ export class Row {
 
   /** undefined for an empty cell. @throws MATCHING_CSV_INVALID */
   read<C extends Column>(column: C): Value<C> | undefined {
-    this.#read.add(column);
-    const text = this.#text(column);
+    const at = this.#header.get(column);
+    if (at === undefined) return undefined;
+    this.#read |= 1 << at;
+    const text = this.#cells[at] ?? '';
     if (text === '') return undefined;
     const reader = readers[column] as Reader<Value<C>>;
     return reader(text, this.#config, (expected) =>
@@ -146,8 +149,10 @@ export class Row {
 
   /** @throws MATCHING_CSV_INVALID */
   required<C extends Column>(column: C): Value<C> {
-    const who = column === 'kind' ? 'each line' : `the ${this.#text('kind')} command`;
-    return this.read(column) ?? refuse(this.line, column, `empty; ${who} needs it`);
+    const value = this.read(column);
+    if (value !== undefined) return value;
+    const who = column === 'kind' ? 'each line' : `the ${this.#kind()} command`;
+    return refuse(this.line, column, `empty; ${who} needs it`);
   }
 
   /** As a field of a command, if there is one. @throws MATCHING_CSV_INVALID */
@@ -158,16 +163,16 @@ export class Row {
 
   /** What nobody read would be lost without a word. @throws MATCHING_CSV_INVALID */
   assertRead(): void {
-    for (const column of this.#header.keys())
-      if (!this.#read.has(column) && this.#text(column) !== '')
-        refuse(
-          this.line,
-          column,
-          `the ${this.#text('kind')} command has no such field; leave the cell empty`,
-        );
+    for (let at = 0; at < this.#cells.length; at++)
+      if ((this.#read & (1 << at)) === 0 && this.#cells[at] !== '') this.#refuseUnread(at);
   }
 
-  #text(column: Column): string {
-    return this.#cells[this.#header.get(column) ?? -1] ?? '';
+  #refuseUnread(at: number): never {
+    const column = [...this.#header.keys()][at];
+    return refuse(this.line, column, `the ${this.#kind()} command has no such field; leave the cell empty`);
+  }
+
+  #kind(): string {
+    return this.#cells[this.#header.get('kind') ?? -1] ?? '';
   }
 }

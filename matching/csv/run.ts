@@ -1,13 +1,13 @@
 /** Commands as CSV through an engine, its events as CSV: in memory of one portion, however long the files are. */
-import { pipeline, Readable } from 'node:stream';
-import { CsvError, parse } from 'csv-parse';
+import { finished } from 'node:stream/promises';
+import { CsvError, type Parser, parse } from 'csv-parse';
 import { commandBytes, commandSlots, writeCommand } from '../commands.ts';
 import type { EngineConfig } from '../config.ts';
-import { createEngine, type Engine } from '../engine/index.ts';
+import { createEngine } from '../engine/index.ts';
 import { type EngineEvent, readEvent } from '../events.ts';
 import type { EventKind, RejectReason } from '../vocabulary.ts';
 import { CommandReader } from './commands.ts';
-import { eventHeader, eventLines } from './events.ts';
+import { EventLines, eventHeader } from './events.ts';
 import { type Header, headerOf, Row, refuse } from './row.ts';
 
 /** Of one line; a command has a few hundred at most. */
@@ -28,12 +28,16 @@ export interface EngineRun {
 }
 
 /** Cells, and the line that they end in. */
-type Cells = readonly string[] & { readonly line: number };
+interface Cells {
+  readonly cells: readonly string[];
+  readonly line: number;
+}
 
-/** The first and the last of what the parser has read; who reads from it is behind. */
+/** What the parser has read: the header, the last line, and what nobody has taken yet. */
 interface Parsing {
   first: Cells | undefined;
   last: Cells | undefined;
+  waiting: Cells[];
 }
 
 /** What is no CSV. @throws MATCHING_CSV_INVALID, always */
@@ -46,20 +50,20 @@ function refuseText(error: CsvError, { first, last }: Parsing): never {
     refuse(next, undefined, isLong ? long : 'a quote that is not closed', error);
   }
   const { lines, column } = error;
-  const name = typeof column === 'number' ? first?.[column] : undefined;
+  const name = typeof column === 'number' ? first?.cells[column] : undefined;
   refuse(typeof lines === 'number' ? lines : next, name, error.message, error);
 }
 
-/** @throws MATCHING_CSV_INVALID, and what the input throws */
-async function* rowsOf(input: AsyncIterable<Uint8Array>, config: EngineConfig): AsyncGenerator<Row> {
-  const parsing: Parsing = { first: undefined, last: undefined };
+function parserInto(parsing: Parsing) {
   const parser = parse({
     bom: true,
-    on_record: (cells, { lines }) => {
-      const last = Object.assign(cells, { line: lines });
+    // Taken here and not from its stream, which costs more for one line than all that is done with it.
+    on_record: (cells: string[], { lines }) => {
+      const last = { cells, line: lines };
       parsing.last = last;
       parsing.first ??= last;
-      return last;
+      parsing.waiting.push(last);
+      return null;
     },
     max_record_size: lineCharactersMax,
     // Files that were put together have several kinds; the parser by itself takes the first for all.
@@ -68,13 +72,49 @@ async function* rowsOf(input: AsyncIterable<Uint8Array>, config: EngineConfig): 
     skip_empty_lines: true,
     trim: true,
   });
-  // Each failure also ends the parser, and that is where it is heard.
-  pipeline(Readable.from(input), parser, () => undefined);
+  // Whoever writes hears of each failure too.
+  parser.on('error', () => undefined);
+  return parser.resume();
+}
+
+function written(parser: Parser, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    parser.write(chunk, (error) => {
+      if (error == null) resolve();
+      else reject(error);
+    });
+  });
+}
+
+/** Lines that are whole, as far as the input has been read. @throws MATCHING_CSV_INVALID, and what the input throws */
+async function* portionsOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Cells[]> {
+  const parsing: Parsing = { first: undefined, last: undefined, waiting: [] };
+  const parser = parserInto(parsing);
+  const take = (): readonly Cells[] => parsing.waiting.splice(0);
+  try {
+    for await (const chunk of input) {
+      await written(parser, chunk);
+      yield take();
+    }
+    await finished(parser.end());
+  } catch (error) {
+    // What is wrong in a line before comes first.
+    yield take();
+    if (error instanceof CsvError) refuseText(error, parsing);
+    throw error;
+  }
+  yield take();
+}
+
+/** @throws MATCHING_CSV_INVALID, and what the input throws */
+async function* rowsOf(
+  input: AsyncIterable<Uint8Array>,
+  config: EngineConfig,
+): AsyncGenerator<Iterable<Row>> {
   let header: Header | undefined;
   let width = 0;
-  try {
-    for await (const cells of parser as AsyncIterable<Cells>) {
-      const { line } = cells;
+  function* rows(portion: readonly Cells[]): Generator<Row> {
+    for (const { cells, line } of portion) {
       if (header === undefined) {
         header = headerOf(cells, line);
         width = cells.length;
@@ -84,10 +124,8 @@ async function* rowsOf(input: AsyncIterable<Uint8Array>, config: EngineConfig): 
         refuse(line, undefined, `${cells.length} cells where the header has ${width} columns`);
       yield new Row(header, config, cells, line);
     }
-  } catch (error) {
-    if (error instanceof CsvError) refuseText(error, parsing);
-    throw error;
   }
+  for await (const portion of portionsOf(input)) yield rows(portion);
   if (header === undefined) refuse(1, undefined, 'the file is empty; its first line names the columns');
 }
 
@@ -106,37 +144,31 @@ class Tally {
 
 /** Text of the events in parts. A command may have as many as there are orders, so none is kept that a part is full of. */
 class EventText {
-  readonly #config: EngineConfig;
-  #waiting: EngineEvent[] = [];
+  readonly #lines: EventLines;
+  #count = 0;
+  #part = '';
   #parts: string[] = [];
 
   constructor(config: EngineConfig) {
-    this.#config = config;
+    this.#lines = new EventLines(config);
   }
 
   add(event: EngineEvent): void {
-    if (this.#waiting.push(event) === eventsPerPart) this.endPart();
+    this.#part += this.#lines.line(event);
+    if (++this.#count === eventsPerPart) this.endPart();
   }
 
   endPart(): void {
-    if (this.#waiting.length === 0) return;
-    this.#parts.push(eventLines(this.#waiting, this.#config));
-    this.#waiting = [];
+    if (this.#count === 0) return;
+    this.#parts.push(this.#part);
+    this.#part = '';
+    this.#count = 0;
   }
 
   /** Those that are full. */
   take(): readonly string[] {
-    if (this.#parts.length === 0) return this.#parts;
-    const parts = this.#parts;
-    this.#parts = [];
-    return parts;
+    return this.#parts.splice(0);
   }
-}
-
-function drain(engine: Engine, see: (event: EngineEvent) => void): void {
-  engine.drainEvents((slots, count) => {
-    for (let at = 0; at < count; at++) see(readEvent(slots, at));
-  });
 }
 
 /**
@@ -153,17 +185,28 @@ export async function* runCommands(
   const reader = new CommandReader();
   const tally = new Tally();
   const text = new EventText(config);
-  yield eventHeader;
-  for await (const row of rowsOf(input, config)) {
-    writeCommand(slot, 0, reader.read(row));
-    engine.submit(slot, 0);
-    tally.commands++;
-    drain(engine, (event) => {
-      tally.add(event);
-      text.add(event);
+  const see = (event: EngineEvent): void => {
+    tally.add(event);
+    text.add(event);
+  };
+  const drain = (): readonly string[] => {
+    engine.drainEvents((slots, count) => {
+      for (let at = 0; at < count; at++) see(readEvent(slots, at));
     });
-    yield* text.take();
-  }
+    return text.take();
+  };
+  yield eventHeader;
+  let undrained = 0;
+  for await (const rows of rowsOf(input, config))
+    for (const row of rows) {
+      writeCommand(slot, 0, reader.read(row));
+      undrained += engine.submit(slot, 0);
+      tally.commands++;
+      if (undrained < eventsPerPart) continue;
+      yield* drain();
+      undrained = 0;
+    }
+  yield* drain();
   text.endPart();
   yield* text.take();
   const { commands, events, byKind, refusals } = tally;

@@ -158,6 +158,25 @@ describe('events', () => {
     expect(run).toMatchObject({ commands: 20, refusals: { 'unknown-account': 1 } });
   });
 
+  test('an id that would end its cell stands in quotes', async () => {
+    const assets = [
+      { id: 'gold, "fine"', unitExponent: 0 },
+      { id: 'dollar', unitExponent: 0 },
+    ];
+    const text = `kind,account,asset,units
+open-account,1,,
+credit,1,"gold, ""fine""",5
+credit,1,dollar,6
+`;
+    let events = '';
+    for await (const part of runCommands(bytesOf(text), { ...config, assets })) events += part;
+    const credits = events.split('\n').slice(2, 4);
+    expect(credits.map((line) => line.slice(0, 38))).toEqual([
+      '2,0,credited,,,1,,"gold, ""fine""",5,1',
+      '3,0,credited,,,1,,dollar,6,2,,,,,,,,,,',
+    ]);
+  });
+
   test('the columns are those of the header', async () => {
     const { events } = await runText('kind\n');
     expect(events).toBe(`${eventColumns.join(',')}\n`);
@@ -411,6 +430,12 @@ describe('refuses', () => {
         ? expect.stringContaining(message)
         : expect.stringMatching(message)) as string,
     });
+  });
+
+  test('the first of two wrong lines, also where what comes later is no CSV', async () => {
+    const text = 'kind,account\nopen-account,1\nopen-account,x\nopen-account,"2';
+    for (const chunkBytes of [1, 100])
+      await expect(runText(text, chunkBytes)).rejects.toThrow('line 3, column account: "x"');
   });
 
   test('what the engine refuses is an event', async () => {
