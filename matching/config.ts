@@ -12,6 +12,8 @@ export const orderValueMax = Number.MAX_SAFE_INTEGER;
 export const ladderTicksMax = 1 << 20;
 /** Each slice of an iceberg may be a trade and two events: more of them would let one order stop the engine. */
 export const icebergSlicesMax = 100;
+/** A snapshot has them in one text, of at most 33 characters each; V8 refuses one of more than 2^29. */
+const clientIdsKeptMax = 2 ** 23;
 export const assetsMax = 1_024;
 export const marketsMax = 1_024;
 export const feeTiersMax = 16;
@@ -74,7 +76,7 @@ export const engineConfigSchema = z.strictObject({
     ordersPerSecond: z.number().int().min(0).max(1_000_000),
   }),
   /** Client order ids that stay taken after their order has ended. */
-  clientIdsKept: count(2 ** 24),
+  clientIdsKept: count(clientIdsKeptMax),
 });
 export type EngineConfig = Readonly<z.output<typeof engineConfigSchema>>;
 export type MarketConfig = EngineConfig['markets'][number];

@@ -11,15 +11,52 @@ interface Taken {
   isRecent: boolean;
 }
 
+/** A map of V8 refuses the entry after its 2^24th; ids kept and ids of open orders together may be more. */
+const entriesPerMapMax = 2 ** 23;
+
+/** One map, and one more where all before it are full. */
+class TakenKeys {
+  readonly #maps = [new Map<string, Taken>()];
+  readonly #perMapMax: number;
+
+  constructor(perMapMax: number) {
+    this.#perMapMax = perMapMax;
+  }
+
+  get(key: string): Taken | undefined {
+    for (const map of this.#maps) {
+      const entry = map.get(key);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  /** @param key that no map has */
+  add(key: string, entry: Taken): void {
+    let map = this.#maps.find(({ size }) => size < this.#perMapMax);
+    if (map === undefined) {
+      map = new Map();
+      this.#maps.push(map);
+    }
+    map.set(key, entry);
+  }
+
+  delete(key: string): void {
+    for (const map of this.#maps) if (map.delete(key)) return;
+  }
+}
+
 export class ClientIds {
-  readonly #taken = new Map<string, Taken>();
+  readonly #taken: TakenKeys;
   /** Keys in the order they were accepted; a ring. */
   readonly #recent: string[] = [];
   #oldest = 0;
   readonly kept: number;
 
-  constructor(kept: number) {
+  /** @param perMapMax for tests: a map of the real size takes more memory than they have */
+  constructor(kept: number, perMapMax = entriesPerMapMax) {
     this.kept = kept;
+    this.#taken = new TakenKeys(perMapMax);
   }
 
   /** The words of the uint64. */
@@ -33,7 +70,7 @@ export class ClientIds {
   }
 
   isTaken(key: string): boolean {
-    return this.#taken.has(key);
+    return this.#taken.get(key) !== undefined;
   }
 
   /** -1: no open order has it */
@@ -42,7 +79,7 @@ export class ClientIds {
   }
 
   take(key: string, slot: number): void {
-    this.#taken.set(key, { slot, isRecent: true });
+    this.#taken.add(key, { slot, isRecent: true });
     if (this.#recent.length < this.kept) {
       this.#recent.push(key);
       return;
@@ -71,7 +108,7 @@ export class ClientIds {
 
   restoreOpen(key: string, slot: number): void {
     const entry = this.#taken.get(key);
-    if (entry === undefined) this.#taken.set(key, { slot, isRecent: false });
+    if (entry === undefined) this.#taken.add(key, { slot, isRecent: false });
     else entry.slot = slot;
   }
 

@@ -51,7 +51,7 @@ test('every limit that it names is that of the code', () => {
   const { ordersMax, accountsMax, clientIdsKept } = contract.engineConfigSchema.shape;
   for (const [field, max] of [
     [ordersMax, 2 ** 24],
-    [clientIdsKept, 2 ** 24],
+    [clientIdsKept, 2 ** 23],
     [accountsMax, 2 ** 22],
   ] as const) {
     expect(field.safeParse(max).success).toBe(true);

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Balances } from '../../../matching/engine/balances.ts';
+import { ClientIds } from '../../../matching/engine/client-ids.ts';
 import { Ladder } from '../../../matching/engine/ladder.ts';
 import { OrderIds } from '../../../matching/engine/order-ids.ts';
 import { none, Orders, orderFloat, orderInt } from '../../../matching/engine/orders.ts';
@@ -83,6 +84,38 @@ test('order ids are found after any adding and removing, also where their lowest
       for (const [id, slot] of known) if (ids.find(id) !== slot) expect(ids.find(id)).toBe(slot);
     }
   }
+});
+
+describe('client order ids', () => {
+  // The first map is full, several are, or none ever is.
+  test.each([2, 7, 1_000])('of %i in each map are taken and found as in one list', (perMapMax) => {
+    const kept = 10;
+    const random = new Random(perMapMax);
+    let ids = new ClientIds(kept, perMapMax);
+    const open = new Map<string, number>();
+    const recent: string[] = [];
+    for (let step = 0; step < 4_000; step++) {
+      const key = ClientIds.keyOf(1, random.from(0, 40), 0);
+      expect(ids.isTaken(key)).toBe(open.has(key) || recent.includes(key));
+      expect(ids.find(key)).toBe(open.get(key) ?? none);
+      if (open.has(key) && random.chance(60)) {
+        ids.close(key);
+        open.delete(key);
+      } else if (!ids.isTaken(key)) {
+        const slot = random.chance(30) ? none : step;
+        ids.take(key, slot);
+        if (slot !== none) open.set(key, slot);
+        recent.push(key);
+        if (recent.length > kept) recent.shift();
+      }
+      expect(ids.recent()).toEqual(recent);
+      if (!random.chance(1)) continue;
+      ids = new ClientIds(kept, perMapMax);
+      ids.restoreRecent(recent);
+      for (const [key, slot] of open) ids.restoreOpen(key, slot);
+    }
+    expect(open.size).toBeGreaterThan(5);
+  });
 });
 
 test('balances are exact where they carry and borrow, and a snapshot says them', () => {
