@@ -14,6 +14,7 @@ import { metaShift, type Orders, orderFloat, orderInt } from './orders.ts';
 
 /** More than a portion of commands usually causes. */
 const initialSlots = 1 << 14;
+const intsOfEvent = eventBytes / 4;
 
 // Why these are named once more: see orders.ts.
 const { seq, order, maker, lots, feeTaker, feeMaker, restTaker, restMaker, timeMs } = eventFloat64;
@@ -146,13 +147,15 @@ export class EventLog {
     return hashText(this.lanes);
   }
 
-  /** The events there are. They are hashed first: from now on the visitor has them. */
+  /** The events there are. They are hashed first: from now on the visitor has them. What comes while it looks waits for the next time. */
   drain(visit: (slots: EventSlots, count: number) => void): void {
-    mixEvents(this.#lanes, this.int32, this.#hashed, this.count);
-    this.#hashed = this.count;
-    visit(this.slots, this.count);
-    this.count = 0;
-    this.#hashed = 0;
+    const told = this.count;
+    mixEvents(this.#lanes, this.int32, this.#hashed, told);
+    this.#hashed = told;
+    visit(this.slots, told);
+    if (this.count > told) this.int32.copyWithin(0, told * intsOfEvent, this.count * intsOfEvent);
+    this.count = Math.max(this.count - told, 0);
+    this.#hashed = Math.max(this.#hashed - told, 0);
   }
 
   #grow(): void {

@@ -57,7 +57,7 @@ export interface Engine {
    * @throws MATCHING_SEQUENCE_GAP, MATCHING_EVENTS_UNDRAINED; the engine is unchanged then
    */
   submit(commands: CommandSlots, at: number): number;
-  /** Gives the events since the last drain, in slots 0 to count - 1 that are used again afterwards. */
+  /** Gives the events since the last drain, in slots 0 to count - 1 that are used again afterwards. All again if `visit` throws. */
   drainEvents(visit: (events: EventSlots, count: number) => void): void;
   /** Over all events so far; 32 hexadecimal digits. */
   stateHash(): string;

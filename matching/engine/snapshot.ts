@@ -27,7 +27,7 @@ const documentSchema = z.strictObject({
   format: z.literal(formatVersion),
   semantics: z.literal(semanticsVersion),
   seq: word,
-  timeMs: word,
+  timeMs: z.number(),
   creditPosition: word,
   lanes: z.array(word).length(4),
   accounts: word,

@@ -51,6 +51,42 @@ describe.each(Object.entries(configs))('a snapshot of %s', (_, config) => {
   });
 });
 
+test('a snapshot after a time that is no whole number is restored', () => {
+  const command: Command = { kind: 'open-account', account: 1, seq: 1, timeMs: 1_700_000_000_000.25 };
+  const engine = play(createEngine(oneMarket), [command]);
+  const restored = restoreEngine(oneMarket, engine.snapshot());
+  expect(restored.timeMs).toBe(command.timeMs);
+  expect(restored.snapshot()).toEqual(engine.snapshot());
+});
+
+test('commands submitted while events are drained leave theirs for the next time, in the hash too', () => {
+  const { commands, engine } = record(oneMarket, 5);
+  const slots = commandSlots(new ArrayBuffer(commandBytes));
+  const told: string[] = [];
+  for (const hashInside of [false, true]) {
+    const other = createEngine(oneMarket);
+    const submit = (seq: number): void => {
+      writeCommand(slots, 0, commands[seq - 1] as Command);
+      other.submit(slots, 0);
+    };
+    const seqs = new Set<number>();
+    submit(1);
+    while (other.seq < commandsOfStream)
+      other.drainEvents(({ float64 }, count) => {
+        for (let at = 0; at < count; at++) seqs.add(float64[at * 12] ?? 0);
+        submit(other.seq + 1);
+        if (hashInside) told.push(other.stateHash());
+      });
+    other.drainEvents(({ float64 }, count) => {
+      for (let at = 0; at < count; at++) seqs.add(float64[at * 12] ?? 0);
+    });
+    // Each command has one event at least.
+    expect(seqs.size).toBe(commandsOfStream);
+    expect(other.stateHash()).toBe(engine.stateHash());
+  }
+  expect(new Set(told).size).toBe(commandsOfStream - 1);
+});
+
 describe('a snapshot that is not what it should be', () => {
   const { engine } = record(oneMarket, 3);
   const good = engine.snapshot();
