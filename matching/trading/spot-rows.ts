@@ -146,7 +146,7 @@ export async function endSpotRow(
 
 /**
  * Before a debit is sent. `debitBySeq` is that of the row, or a new one when no debit under that of the row can come any more.
- * @returns false when another attempt has ended it, or begun anew, meanwhile: nothing may be sent
+ * @returns false when another attempt has ended it, or begun anew, meanwhile, or the main account is closed: nothing may be sent
  */
 export async function noteDebit(queryable: Queryable, row: SpotRow, debitBySeq: number): Promise<boolean> {
   const { rowCount } = await queryable.query(

@@ -111,6 +111,7 @@ test("the api's role writes down what is asked for, and how it ended", async () 
   await trading.query(insert, [uuid, account]);
   for (const role of [engine, auditor])
     await expect(role.query(insert, [uuid, account])).rejects.toMatchObject(denied);
+  await trading.query('UPDATE matching.spot_transfer SET debit_by = 9, sent = 1 WHERE id = $1', [uuid]);
   await trading.query("UPDATE matching.spot_transfer SET state = 'done' WHERE id = $1", [uuid]);
   await expect(trading.query('UPDATE matching.spot_transfer SET units = 6')).rejects.toMatchObject(denied);
 });

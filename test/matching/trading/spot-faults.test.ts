@@ -2,13 +2,14 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uuidOf } from '#core/ids';
-import { openPool, type Pool } from '#infra/db';
+import { inTransaction, openPool, type Pool } from '#infra/db';
 import { createLedger } from '#ledger';
+import { accountClosed, accountReopened, customerMain } from '#ledger/contract';
 import { readEvent } from '../../../matching/events.ts';
 import type { SpotTransfer } from '../../../matching/trading/contract.ts';
 import { createOrders } from '../../../matching/trading/orders.ts';
 import { databaseForThisFile } from '../../support/database.ts';
-import { coin } from '../settlement/fixture.ts';
+import { coin, gold } from '../settlement/fixture.ts';
 import { alice, bob, deskConfig, type LinkFault, order } from './desk.ts';
 import { oneLook, openSpotDesk, type SpotDesk, transfer } from './spot-desk.ts';
 
@@ -309,6 +310,80 @@ test('an attempt that was held up sends no debit that the engine took of another
   expect(debitsOf(1)).toBe(debits);
   await desk.turn();
   expect(await desk.balancesOf(alice)).toEqual([before[0] + 1_000_000n, before[1] - 1_000_000n]);
+  await desk.expectEqual();
+});
+
+const mainOf = (accountId: typeof bob) => ({ account: customerMain(accountId), asset: gold });
+const closeMain = async (reference: string) =>
+  await desk.exchange.ledger.apply(accountClosed({ reference, ...mainOf(bob) }));
+
+test('a main account is not closed while a debit to it is on its way', async () => {
+  await desk.turn();
+  const [main, spot] = await desk.balancesOf(bob, gold);
+  const asked = transfer({ accountId: bob, direction: 'to-main', asset: gold, units: '5' });
+  await desk
+    .operations({ looksMs: oneLook })
+    .moveSpot(transfer({ accountId: bob, asset: gold, units: main.toString() }));
+  await desk.turn();
+  const { publish } = desk.link;
+  desk.link.publish = () => undefined;
+  desk.link.fault = 'lost-after';
+  expect(await desk.operations({ looksMs: oneLook }).moveSpot(asked)).toMatchObject({ state: 'pending' });
+  await expect(closeMain('close/on-its-way')).rejects.toMatchObject({ code: 'MT008' });
+  desk.link.publish = publish;
+  expect(await finish(asked)).toBe('done');
+  expect(await desk.balancesOf(bob, gold)).toEqual([5n, spot + main - 5n]);
+  await desk.operations({ looksMs: oneLook }).moveSpot(transfer({ accountId: bob, asset: gold, units: '5' }));
+  await desk.turn();
+  expect(await closeMain('close/after')).toMatchObject([{ status: 'ok' }]);
+  await desk.exchange.ledger.apply(accountReopened({ reference: 'reopen/after', ...mainOf(bob) }));
+  await desk.expectEqual();
+});
+
+const isWaitingForLock = async () =>
+  (
+    await pool.query(
+      `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    )
+  ).rowCount === 1;
+
+test('a debit that was held up until its main account was closed is not sent', async () => {
+  const [main, spot] = await desk.balancesOf(bob, gold);
+  expect(main).toBe(0n);
+  const asked = transfer({ accountId: bob, direction: 'to-main', asset: gold, units: '7' });
+  let letGo: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const { accounts } = desk;
+  const numberOf: typeof accounts.numberOf = async (accountId) => {
+    await held;
+    return await accounts.numberOf(accountId);
+  };
+  const slow = desk.operations({ looksMs: oneLook, accounts: { ...accounts, numberOf } }).moveSpot(asked);
+  const isAsked = async () =>
+    (await pool.query('SELECT FROM matching.spot_transfer WHERE id = $1', [uuidOf(asked.id)])).rowCount === 1;
+  await expect.poll(isAsked).toBe(true);
+  expect(await closeMain('close/held-up')).toMatchObject([{ status: 'ok' }]);
+  const debits = debitsOf(2);
+  letGo();
+  expect(await slow).toEqual({ ...asked, state: 'pending' });
+  expect(debitsOf(2)).toBe(debits);
+  // Who closes and who sends, at once: the one that comes second waits for the first.
+  await desk.exchange.ledger.apply(accountReopened({ reference: 'reopen/held-up', ...mainOf(bob) }));
+  await desk.turn();
+  let second: Promise<unknown> | undefined;
+  await inTransaction(pool, async (tx) => {
+    await desk.exchange.ledger.apply(accountClosed({ reference: 'close/at-once', ...mainOf(bob) }), tx);
+    second = desk.operations({ looksMs: oneLook }).moveSpot(asked);
+    await expect.poll(isWaitingForLock).toBe(true);
+  });
+  expect(await second).toEqual({ ...asked, state: 'pending' });
+  expect(debitsOf(2)).toBe(debits);
+  await desk.exchange.ledger.apply(accountReopened({ reference: 'reopen/at-once', ...mainOf(bob) }));
+  expect(await finish(asked)).toBe('done');
+  expect(await desk.balancesOf(bob, gold)).toEqual([7n, spot - 7n]);
   await desk.expectEqual();
 });
 

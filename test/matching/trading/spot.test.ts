@@ -225,7 +225,7 @@ describe('to main', () => {
     await spot.moveSpot(transfer({ accountId: bob, asset: gold, units: units.toString() }));
     await desk.turn();
     const asked = toMain({ accountId: bob, asset: gold, units: '5' });
-    desk.link.fault = 'lost-before';
+    desk.link.fault = 'down';
     expect(await spot.moveSpot(asked)).toMatchObject({ state: 'pending' });
     const status = { account: customerMain(bob), asset: gold };
     expect(await ledger.apply(accountClosed({ reference: 'close/bob', ...status }))).toMatchObject([
