@@ -55,9 +55,18 @@ const awaySockets = new Set([
   'ENOENT',
 ]);
 const socketCalls = new Set(['connect', 'read', 'write', 'shutdown', 'getaddrinfo']);
+/** What node 20 says without a call of the system: the other end went while TLS began, or something was written to what had ended. */
+const awayStreams = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_SOCKET_CLOSED',
+  'ERR_SOCKET_CONNECTION_TIMEOUT',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+]);
 /** What node-postgres 8 and its pool throw without a code of any kind. */
 const awayTexts =
-  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Cannot use a pool after calling end|Client (has encountered a connection error|was closed) and is not queryable)/;
+  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Cannot use a pool after calling end|Client (has encountered a connection error|was closed) and is not queryable|Received unexpected \w+ message from backend|There was an error establishing an SSL connection)/;
 
 /**
  * Whether PostgreSQL cannot be reached, is starting or stopping, has no room, or did not answer in time: the same may succeed
@@ -71,7 +80,8 @@ export function isDatabaseAway(error: unknown): boolean {
   if (code === undefined) return awayTexts.test(error.message);
   if ('severity' in error) return awayStates.test(code);
   // A file that is not there has such a code too.
-  return 'syscall' in error && socketCalls.has(String(error.syscall)) && awaySockets.has(code);
+  if (!('syscall' in error)) return awayStreams.has(code);
+  return socketCalls.has(String(error.syscall)) && awaySockets.has(code);
 }
 
 /**

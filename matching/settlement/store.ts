@@ -22,18 +22,16 @@ const sqlStateOf = (error: unknown): string | undefined =>
   error instanceof Error && 'severity' in error && 'code' in error ? String(error.code) : undefined;
 /** SQLSTATE of `matching.open_engine`. */
 const engineDiffers = 'MT002';
-/** Errors of the language itself. */
-const defects = [TypeError, RangeError, SyntaxError, ReferenceError];
 /** SQLSTATE of a lock that was not to be had in the time somebody set. */
 const lockNotAvailable = '55P03';
 
-/** Whether the database could not be asked, did not answer or could not do it now; anything else is an answer. */
+/**
+ * Whether the database could not be asked, did not answer or could not do it now; anything else is an answer, or a defect of ours that
+ * no waiting ends.
+ */
 export function isOutage(error: unknown): boolean {
   if (isStrongroomError(error)) return error.kind === 'unavailable';
-  const state = sqlStateOf(error);
-  if (state === lockNotAvailable || isDatabaseAway(error) || isRetryable(error)) return true;
-  // What a socket or the driver throws has no severity; a defect of ours is one of the others.
-  return state === undefined && error instanceof Error && !defects.some((each) => error instanceof each);
+  return sqlStateOf(error) === lockNotAvailable || isDatabaseAway(error) || isRetryable(error);
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What the settler tries again, and what stops it. */
+import { AssertionError } from 'node:assert';
 import { expect, test } from 'vitest';
 import { errorsOf } from '#core/errors';
 import { isOutage } from '../../../matching/settlement/index.ts';
@@ -29,6 +30,12 @@ test.each([
   ['a name that is not there', new ReferenceError('x is not defined')],
   ['a number out of range', new RangeError('asset 7 of 2')],
   ['a defect', new TypeError('undefined is not a function')],
+  ['an assertion that does not hold', new AssertionError({ message: 'clearing gives what it got' })],
+  ['an error of ours without a code', new Error('transfer 5 cannot be returned')],
+  [
+    'a segment of the journal that is gone',
+    Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'open' }),
+  ],
   ['an answer', fail('WRONG', 'wrong')],
   ['what is no error', 'away'],
 ])('%s is not', (_, error) => {
