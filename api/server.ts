@@ -13,6 +13,7 @@ import type { TreasuryOperations } from '#workflows';
 import type { Operations } from '#workflows/contract';
 import { type Access, addAccess } from './access.ts';
 import type { Authenticate } from './auth.ts';
+import { createHealth, type Probes } from './health.ts';
 import { requestWindowMs } from './keys/seen-requests.ts';
 import type { ApiKeys } from './keys/store.ts';
 import { answerNotHttp } from './not-http.ts';
@@ -47,7 +48,7 @@ export interface ServerOptions {
   readonly assets: readonly AssetView[];
   readonly logger?: FastifyBaseLogger;
   /** What /health reports beside the process itself: the name of a part and a probe that throws when it is down. */
-  readonly probes: Readonly<Record<string, () => Promise<void>>>;
+  readonly probes: Probes;
   /** Addresses of proxies whose `x-forwarded-for` is believed: whose address is limited depends on it. */
   readonly trustedProxies?: readonly string[];
 }
@@ -92,6 +93,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     },
     transform: jsonSchemaTransform,
   });
+  const health = createHealth(options.probes, app.log);
   app.get(
     '/health',
     {
@@ -108,17 +110,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       },
     },
     async (_request, reply) => {
-      const parts: Record<string, string> = {};
-      for (const [part, probe] of Object.entries(options.probes)) {
-        // The reason stays in the log: /health is open to anyone who reaches the port.
-        parts[part] = await probe().then(
-          () => 'ok',
-          (error: unknown) => {
-            app.log.warn({ err: error, part }, 'health.down');
-            return 'down';
-          },
-        );
-      }
+      const parts = await health();
       const ok = Object.values(parts).every((state) => state === 'ok');
       return ok ? await reply.send({ ok: true, parts }) : await reply.status(503).send({ ok: false, parts });
     },

@@ -17,7 +17,7 @@ export type Turn =
   | { readonly leave: () => void }
   | { readonly refusedBy: Allowance /** Or else it has failed too often. */; readonly isCrowded: boolean };
 
-/** Of one address; their bodies are here already, so 64 MB at most. A second of the fastest key is as many, and takes 0.2 s. */
+/** Of one address; their bodies of 64 KiB are here already, so 125 MiB at most. A second of the fastest key is as many, and takes 0.2 s. */
 export const waitingMax = 2_000;
 
 interface Line<A> {

@@ -5,6 +5,7 @@
 import { errorsOf } from '#core/errors';
 import type { Id } from '#core/ids';
 import { apiErrors } from '../contract.ts';
+import { within } from '../within.ts';
 import type { ApiKey } from './contract.ts';
 
 const fail = errorsOf(apiErrors);
@@ -16,6 +17,11 @@ const readAgainAfterMs = revocationDelayMs / 2;
 const rememberedMax = 10_000;
 /** Reads in a row that were too slow, or met a revocation. */
 const attemptsMax = 3;
+/**
+ * One that was not answered by then is given up, and the next request asks anew: a database that hangs refuses nothing by itself. As
+ * long as the attempts above take at most, were each as slow as it may be.
+ */
+const answerMs = attemptsMax * revocationDelayMs;
 
 export interface KeyMemory {
   /** Those that do not exist are asked for each time: an address that asks for many is limited. @throws API_KEYS_UNAVAILABLE */
@@ -54,9 +60,12 @@ export function createKeyMemory(options: {
   }
   async function readNow(id: Id<'key'>, question: Question): Promise<Answer> {
     const askedAtMs = elapsedMs();
-    const key = await options.read(id).finally(() => {
+    const read = options.read(id).then((found) => ({ found }));
+    const answer = await within(answerMs, read).finally(() => {
       if (asking.get(id) === question) asking.delete(id);
     });
+    if (answer === undefined) throw fail('API_KEYS_UNAVAILABLE', `no answer within ${answerMs} ms`);
+    const { found: key } = answer;
     if (question.outdated) return { key, askedAtMs: Number.NEGATIVE_INFINITY };
     remember(id, { key, askedAtMs });
     return { key, askedAtMs };

@@ -12,13 +12,14 @@ import type { EngineStatus } from '#matching/trading/contract';
 import { apiErrors } from '../contract.ts';
 import type { UpgradeLimits } from '../limits.ts';
 import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
+import { within } from '../within.ts';
 import { Channels, type StreamTrading } from './channels.ts';
 import { Connection, Corks, type OwnBytes, Pace } from './connection.ts';
 import { streamErrors } from './errors.ts';
 import { type Frame, frameOf, problemFrom } from './frames.ts';
 import { closeCodes, inboundBytesMax, type StreamLimits, streamLimits, streamPath } from './limits.ts';
 import { Session } from './session.ts';
-import { refuseUpgrade, within } from './upgrade.ts';
+import { refuseUpgrade } from './upgrade.ts';
 
 const fail = errorsOf({ ...apiErrors, ...streamErrors });
 const goingAway = 1001;

@@ -249,6 +249,25 @@ test('without the database a signed request is refused as soon as nobody can say
   });
 });
 
+test('a database that hangs is one that does not say it: signed requests are refused after a while, and it is asked anew', async () => {
+  const hanging = openPool({ connectionString: databaseUrl, applicationName: 'hanging' });
+  const elsewhere = createApiKeys({ pool: hanging });
+  const holder = newHolder();
+  await put(holder);
+  const locked = await gateway.pool.connect();
+  try {
+    await locked.query('BEGIN');
+    await locked.query('LOCK TABLE api.api_key IN ACCESS EXCLUSIVE MODE');
+    await expect(elsewhere.find(holder.id)).rejects.toMatchObject({ code: 'API_KEYS_UNAVAILABLE' });
+    const again = elsewhere.find(holder.id);
+    await locked.query('ROLLBACK');
+    expect((await again)?.id).toBe(holder.id);
+  } finally {
+    locked.release();
+    await hanging.end();
+  }
+});
+
 test('a read that was under way at the revocation does not bring the key back', async () => {
   for (let round = 0; round < 20; round++) {
     const fresh = createApiKeys({ pool: gateway.pool });

@@ -261,3 +261,22 @@ test('health is 503 and names the part that is down, without saying why to stran
   expect(answer.statusCode).toBe(503);
   expect(answer.json()).toEqual({ ok: false, parts: { database: 'down' } });
 });
+
+test('a part that says nothing is down too, and is not asked again while it is silent', async () => {
+  let asked = 0;
+  let answer: () => void = () => undefined;
+  const silent = await serve({}, async () => {
+    asked++;
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+  });
+  const looks = await Promise.all([1, 2, 3].map(async () => await silent.inject({ url: '/health' })));
+  expect(looks.map(({ statusCode }) => statusCode)).toEqual([503, 503, 503]);
+  expect(asked).toBe(1);
+  answer();
+  const again = silent.inject({ url: '/health' });
+  await expect.poll(() => asked).toBe(2);
+  answer();
+  expect((await again).json()).toEqual({ ok: true, parts: { database: 'ok' } });
+});
