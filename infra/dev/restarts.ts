@@ -34,6 +34,8 @@ interface Kept {
   readonly finalExitCode: number | undefined;
   isLeft: boolean;
   attempts: number;
+  /** Ends after a calm time: one that ends every other minute is never given up, but must not look as if it ended once. */
+  ends: number;
   /** Ours: the process that was started last. */
   started: { readonly pid: number; readonly atMs: number } | undefined;
 }
@@ -53,7 +55,10 @@ export function keepRunning(supervisor: Supervisor, options: KeeperOptions): Kee
     while (entry.attempts < attemptsMax) {
       const waitMs = (options.firstWaitMs ?? firstWaitMs) * 2 ** entry.attempts;
       entry.attempts++;
-      tell(`${name} is started again in ${waitMs / 1_000} s (attempt ${entry.attempts} of ${attemptsMax})`);
+      const earlier = entry.ends > 1 ? `; it has ended ${entry.ends} times by now` : '';
+      tell(
+        `${name} is started again in ${waitMs / 1_000} s (attempt ${entry.attempts} of ${attemptsMax}${earlier})`,
+      );
       await delay(waitMs);
       if (isSettled(name, entry)) return;
       try {
@@ -86,13 +91,16 @@ export function keepRunning(supervisor: Supervisor, options: KeeperOptions): Kee
     }
     const { started } = entry;
     const isCalm = started?.pid !== pid || performance.now() - started.atMs >= (options.calmMs ?? calmMs);
-    if (isCalm) entry.attempts = 0;
+    if (isCalm) {
+      entry.attempts = 0;
+      entry.ends++;
+    }
     void startAgain(name, entry);
   });
 
   return {
     keep: (name, finalExitCode) => {
-      kept.set(name, { finalExitCode, isLeft: false, attempts: 0, started: undefined });
+      kept.set(name, { finalExitCode, isLeft: false, attempts: 0, ends: 0, started: undefined });
     },
     leave: (name) => {
       const entry = kept.get(name);

@@ -10,6 +10,7 @@ export const exitForPerson = 2;
 const forPerson: ReadonlySet<string> = new Set([
   'INFRA_CONFIG_INVALID',
   'INFRA_MIGRATION_EDITED',
+  'INFRA_MIGRATION_FILE_INVALID',
   'MATCHING_CONFIG_INVALID',
   'MATCHING_ENGINE_DIFFERS',
   'MATCHING_JOURNAL_DAMAGED',
@@ -25,8 +26,13 @@ const forPersonOfPrimary: ReadonlySet<string> = new Set([
   'MATCHING_JOURNAL_GAP',
 ]);
 
+/** An option that does not exist, or has no value; by what `parseArgs` of node throws. */
+const isOfCommandLine = (error: unknown): boolean =>
+  error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_');
+
 /** @param mode undefined: its configuration could not be read */
 export function exitCodeOf(error: unknown, mode: 'primary' | 'standby' | undefined): number {
+  if (isOfCommandLine(error)) return exitForPerson;
   if (!isStrongroomError(error)) return exitCrashed;
   const isForPerson = forPerson.has(error.code) || (mode !== 'standby' && forPersonOfPrimary.has(error.code));
   return isForPerson ? exitForPerson : exitCrashed;

@@ -68,6 +68,21 @@ test('what ends again and again is left after as many attempts, each later than 
   expect(runsOf('broken')).toBe(6);
 });
 
+test('what ends again and again after calm times is started again, and each time it is told how often that was', async () => {
+  const calm = keepRunning(supervisor, { tell: (text) => told.push(text), firstWaitMs: 4, calmMs: 0 });
+  await supervisor.start(shell('recurring', 'exec sleep 300'));
+  calm.keep('recurring');
+  for (let end = 1; end <= 3; end++) {
+    process.kill(supervisor.find('recurring')?.pid ?? 0, 'SIGKILL');
+    await until(() => told.length === end * 2);
+  }
+  expect(told.filter((_, at) => at % 2 === 0)).toEqual([
+    'recurring is started again in 0.004 s (attempt 1 of 5)',
+    'recurring is started again in 0.004 s (attempt 1 of 5; it has ended 2 times by now)',
+    'recurring is started again in 0.004 s (attempt 1 of 5; it has ended 3 times by now)',
+  ]);
+});
+
 test('what says that a person must decide is not started again, whether it ran or was just starting', async () => {
   await supervisor.start(shell('decided', 'echo fenced by another; sleep 0.05; exit 2'));
   keeper.keep('decided', 2);

@@ -1,5 +1,7 @@
+import { parseArgs } from 'node:util';
 import { expect, test } from 'vitest';
 import { errorsOf } from '#core/errors';
+import { infraErrors } from '#infra/contract';
 import { matchingErrors } from '../../../matching/errors.ts';
 import { exitCodeOf, exitCrashed, exitForPerson } from '../../../matching/process/exit-codes.ts';
 
@@ -17,4 +19,23 @@ test('a supervisor starts again what crashed, and not what would fence another o
   // It comes back as one that follows.
   expect(codes('standby')).toEqual([again, again, again, again, person]);
   expect(codes(undefined)).toEqual([again, again, person, person, person]);
+});
+
+test('a mistake on the command line or in the files of the release is for a person; whatever is unknown is a crash', () => {
+  const mistaken = (() => {
+    try {
+      return parseArgs({ args: ['--confg', 'x'], options: { config: { type: 'string' } } });
+    } catch (error) {
+      return error;
+    }
+  })();
+  expect(mistaken).toBeInstanceOf(TypeError);
+  const files = errorsOf(infraErrors)('INFRA_MIGRATION_FILE_INVALID', 'two files have the same number');
+  expect([mistaken, files].map((error) => exitCodeOf(error, undefined))).toEqual([
+    exitForPerson,
+    exitForPerson,
+  ]);
+  const taken = Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE' });
+  for (const unknown of [new TypeError('a defect'), taken, 'text', undefined, new AggregateError([])])
+    expect(exitCodeOf(unknown, 'primary')).toBe(exitCrashed);
 });
