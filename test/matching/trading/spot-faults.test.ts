@@ -1,4 +1,5 @@
 /** A transfer between main and spot whose process fails at any step, and which is asked for again. */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uuidOf } from '#core/ids';
@@ -149,6 +150,14 @@ test('a debit that the engine may have forgotten is not sent again before it is 
   await desk.expectEqual();
 });
 
+/** The statement of the operator's page that begins so. */
+function documented(begin: string): string {
+  const page = readFileSync(new URL('../../../docs/operations/settlement.md', import.meta.url), 'utf8');
+  const section = page.split('## A transfer to main that stays pending\n')[1]?.split('\n## ')[0] ?? '';
+  const at = section.indexOf(begin);
+  if (at < 0) throw new Error(`docs/operations/settlement.md has no ${begin}`);
+  return section.slice(at, section.slice(at).search(/[;`]/) + at);
+}
 /** Debits that the engine took, not those it refused. */
 const takenDebits = (account: number): number =>
   desk.exchange.sequencer.lots
@@ -274,6 +283,40 @@ test('a lost debit that never came keeps a refusal open until the engine cannot 
   expect(await one().moveSpot(asked)).toEqual({ ...asked, state: 'refused', refusal });
   expect(await one().spotTransfer(asked.id)).toEqual({ ...asked, state: 'refused', refusal });
   expect(await desk.balancesOf(alice, coin)).toEqual([main, spot]);
+  await desk.expectEqual();
+});
+
+test('in a quiet market a person ends it: nothing of it is under way any more, so the next attempt says how', async () => {
+  await desk.turn();
+  const before = await desk.balancesOf(alice, coin);
+  const one = () => desk.operations({ looksMs: oneLook });
+  const openOf = async () => {
+    const { rows } = await pool.query<{ id: string; open: number }>(documented('SELECT t.id'));
+    return rows;
+  };
+  const taken = transfer({ direction: 'to-main', asset: coin, units: '3000000000' });
+  const tooMuch = transfer({ direction: 'to-main', asset: coin, units: (before[1] + 10n ** 9n).toString() });
+  desk.link.fault = 'lost-before';
+  await one().moveSpot(tooMuch);
+  expect(await one().moveSpot(tooMuch)).toEqual({ ...tooMuch, state: 'pending' });
+  desk.link.fault = 'lost-after';
+  desk.nowMs++;
+  expect(await one().moveSpot(taken)).toEqual({ ...taken, state: 'pending' });
+  await desk.turn();
+  expect(await openOf()).toMatchObject([
+    { id: uuidOf(tooMuch.id), open: 1 },
+    { id: uuidOf(taken.id), open: 1 },
+  ]);
+  for (const { id } of [tooMuch, taken])
+    await pool.query(documented('UPDATE matching.spot_transfer').replace('...', uuidOf(id)));
+  const refusal = 'insufficient-balance';
+  expect(await one().spotTransfer(tooMuch.id)).toEqual({ ...tooMuch, state: 'refused', refusal });
+  expect(await one().spotTransfer(taken.id)).toEqual({ ...taken, state: 'done' });
+  expect(await openOf()).toEqual([]);
+  expect(await desk.balancesOf(alice, coin)).toEqual([
+    before[0] + 3_000_000_000n,
+    before[1] - 3_000_000_000n,
+  ]);
   await desk.expectEqual();
 });
 
