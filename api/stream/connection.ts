@@ -71,6 +71,8 @@ export class Connection {
   readonly #options: ConnectionOptions;
   /** Bytes of snapshots and missed messages on their way: asked for, so no sign of a slow reader. */
   #askedBytes = 0;
+  /** Written in this turn of the loop and not asked for: nobody could have taken it yet, however fast they read. */
+  #turnBytes = 0;
   #corkedBytes = 0;
   #isCorked = false;
   #isClosing = false;
@@ -110,6 +112,7 @@ export class Connection {
     if (asked === undefined) {
       if (this.#isTooSlow()) return;
       this.#cork(bytes);
+      this.#turnBytes += bytes;
       ws.send(frame, textMessage);
       return;
     }
@@ -126,7 +129,7 @@ export class Connection {
   #isTooSlow(): boolean {
     const { ws, limits, onSlow } = this.#options;
     if (this.#isClosing) return true;
-    if (ws.bufferedAmount - this.#askedBytes <= limits.bufferedBytesMax) return false;
+    if (ws.bufferedAmount - this.#askedBytes - this.#turnBytes <= limits.bufferedBytesMax) return false;
     onSlow();
     this.close(closeCodes.slowConsumer, 'slow consumer');
     return true;
@@ -163,6 +166,7 @@ export class Connection {
 
   uncork(): void {
     this.#isCorked = false;
+    this.#turnBytes = 0;
     this.#options.socket.uncork();
   }
 

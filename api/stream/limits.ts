@@ -21,7 +21,8 @@ export interface StreamLimits {
   readonly inFlightPerClient: number;
   /**
    * Waiting to be sent to one connection: some seconds of a market at 1,000 messages a second of 150 bytes. Beyond it the
-   * connection is closed, so that a slow one costs no more than this. A snapshot it asked for does not count.
+   * connection is closed, so that a slow one costs no more than this. A snapshot it asked for does not count, nor what was written in
+   * the same turn: an order that meets 8,000 is 1.3 MB of trades at once, which is nobody's fault.
    */
   readonly bufferedBytesMax: number;
   /**
