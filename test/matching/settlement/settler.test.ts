@@ -279,6 +279,53 @@ test('who is told of what is booked is told too when the answer to the commit wa
   expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
 });
 
+test('answers that are lost while the next portion is prepared, and another settler beside it: each trade is booked once, in order', async () => {
+  const { ledger } = exchange;
+  const { head } = await settleAll();
+  const trades = 60;
+  for (let n = 0; n < trades; n++) {
+    sell(1 + (n % 2), 1 + (n % 5));
+    buy(3, 1 + (n % 5));
+  }
+  let batches = 0;
+  const away = () => Object.assign(new Error('away'), { severity: 'FATAL', code: '57P01' });
+  // Of every six batches one fails before it was done, one after it was committed.
+  const faulty: Parameters<Exchange['settler']>[0] = {
+    tradesMax: 4,
+    ledger: {
+      prepare: ledger.prepare,
+      openAccounts: ledger.openAccounts,
+      applyPrepared: async (batch, tx) => {
+        const at = ++batches % 6;
+        if (at === 2) throw away();
+        const results = await ledger.applyPrepared(batch, tx);
+        if (at !== 5) return results;
+        await tx.query('COMMIT');
+        throw away();
+      },
+    },
+  };
+  const portions: bigint[] = [];
+  const settler = await exchange.settler({ ...faulty, onBooked: ({ portion }) => portions.push(portion) });
+  const other = await exchange.settler({ tradesMax: 3 });
+  for (const { slots, count } of exchange.sequencer.lots) {
+    settler.offer(slots, 0, count);
+    other.offer(slots, 0, count);
+  }
+  const { seq } = exchange.sequencer.engine;
+  await Promise.all([settler.drain(seq), other.drain(seq)]);
+  expect(settler.head).toEqual(other.head);
+  expect(settler.head.seq).toBe(seq);
+  expect(settler.head.trades).toBeGreaterThanOrEqual(head.trades + BigInt(trades));
+  expect(batches).toBeGreaterThan(6);
+  expect(portions).toEqual([...portions].sort((a, b) => (a < b ? -1 : 1)));
+  expect(new Set(portions).size).toBe(portions.length);
+  expect([settler.waiting, other.waiting]).toEqual([0, 0]);
+  const books = { pool, engine: exchange.engine, ledger, readEventsOfCodes };
+  expect((await reconcile(books, exchange.sequencer.engine)).differences).toEqual([]);
+  expect(await verifySettlement(pool, exchange.engine)).toEqual([]);
+});
+
 test('a portion of any length is made in steps, and is the same as made at once', async () => {
   const { head } = await settleAll();
   for (let n = 0; n < 2 * itemsPerStep + 5; n++) {
