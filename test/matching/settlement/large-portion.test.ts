@@ -3,19 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { derivedId } from '#core/ids';
 import { type AssetId, amount } from '#core/money';
 import { openPool, type Pool } from '#infra/db';
-import { createLedger, readEventsOfCodes } from '#ledger';
+import { readEventsOfCodes } from '#ledger';
 import { customerMain, customerSpot, houseSuspense, openingBalance, spotIn } from '#ledger/contract';
 import { parseEngineConfig } from '../../../matching/config.ts';
-import {
-  createEngineAccounts,
-  createSpotFeed,
-  openEngine,
-  reconcile,
-  startSettler,
-  verifySettlement,
-} from '../../../matching/settlement/index.ts';
+import { reconcile, verifySettlement } from '../../../matching/settlement/index.ts';
 import { databaseForThisFile } from '../../support/database.ts';
-import { config, gold, TestSequencer, usd } from './fixture.ts';
+import { config, gold, openExchange, usd } from './fixture.ts';
 
 let pool: Pool;
 beforeAll(async () => {
@@ -31,25 +24,13 @@ test('a portion of thousands of transfers, in several batches of the ledger, is 
   timeout: 60_000,
 }, async () => {
   const traders = 2_600;
-  const manyConfig = parseEngineConfig({ ...config, accountsMax: traders + 1, ordersMax: 2 * traders });
-  const sequencer = new TestSequencer(manyConfig);
-  const ledger = createLedger({ pool });
-  const engine = await openEngine(pool, 'many', manyConfig);
-  const accounts = createEngineAccounts({ pool, engine, submit: sequencer.submit });
-  const feed = createSpotFeed({
-    pool,
-    engine,
-    accounts,
-    submit: sequencer.submit,
-    readEventsOfCodes,
-    ledger,
-  });
+  // The house is number 0; one is the customer that every exchange of the tests begins with.
+  const manyConfig = parseEngineConfig({ ...config, accountsMax: traders + 2, ordersMax: 2 * traders });
+  const exchange = await openExchange(pool, 'many', 1, manyConfig);
+  const { ledger, engine, sequencer, accounts, feed } = exchange;
   const ofTrader = (at: number) => derivedId('acc', `many ${at}`);
   const [units, lots] = [10n ** 9n, 3];
-  await ledger.openAccounts(
-    pool,
-    [gold, usd].map((asset) => ({ path: houseSuspense, asset })),
-  );
+  const [lotsBefore, totalBefore] = [sequencer.lots.length, (await ledger.totals(usd)).customers];
   for (let at = 0; at < traders; at += 500) {
     const some = Array.from({ length: Math.min(500, traders - at) }, (_, n) => at + n);
     const moved = (n: number) => amount(n % 2 === 0 ? gold : usd, units);
@@ -74,8 +55,9 @@ test('a portion of thousands of transfers, in several batches of the ledger, is 
     );
   }
   while ((await feed.step()) > 0);
-  expect(sequencer.lots).toHaveLength(2 * traders);
-  // Each once, so that each has two legs: 1,300 trades of 5,200 legs, and the fees of two assets.
+  // Opened and credited.
+  expect(sequencer.lots.length - lotsBefore).toBe(2 * traders);
+  // Each once, so that each has two legs: 1,300 trades of 5,200 legs, and one of all fees.
   for (let at = 0; at < traders; at += 2)
     for (const [n, side] of [
       [at, 'sell'],
@@ -83,13 +65,7 @@ test('a portion of thousands of transfers, in several batches of the ledger, is 
     ] as const)
       sequencer.run({ ...order, account: await accounts.numberOf(ofTrader(n)), side, lots });
   const booked: unknown[] = [];
-  const settler = await startSettler({
-    pool,
-    ledger,
-    engine,
-    onRefused: () => Promise.resolve(),
-    onBooked: (portion) => booked.push(portion),
-  });
+  const settler = await exchange.settler({ onBooked: (portion) => booked.push(portion) });
   for (const { slots, count } of sequencer.lots) settler.offer(slots, 0, count);
   await settler.drain(sequencer.engine.seq);
   expect(booked).toEqual([{ portion: 1n, trades: traders / 2, transfers: 2 * traders + 1 }]);
@@ -108,7 +84,7 @@ test('a portion of thousands of transfers, in several batches of the ledger, is 
       n % 2 === 0 ? [units - gave.gold, gave.usd] : [gave.gold - fee, units - gave.usd],
     );
   }
-  expect((await ledger.totals(usd)).customers).toBe(BigInt(traders / 2) * units);
+  expect((await ledger.totals(usd)).customers - totalBefore).toBe(BigInt(traders / 2) * units);
   const { differences } = await reconcile({ pool, engine, ledger, readEventsOfCodes }, sequencer.engine);
   expect(differences).toEqual([]);
   expect(await verifySettlement(pool, engine)).toEqual([]);
