@@ -49,8 +49,9 @@ END $$;
 CREATE TRIGGER spot_transfer_to_open_main BEFORE UPDATE OF sent ON matching.spot_transfer
   FOR EACH ROW WHEN (NOT NEW.to_spot AND NEW.sent > NEW.refused) EXECUTE FUNCTION matching.only_to_open_main();
 
+-- Who closes has the lock of the ledger, for which all its writers wait: so it waits a second at most (SQLSTATE 55P03).
 CREATE FUNCTION matching.refuse_closing_before_debit() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
   v_path text; v_asset text;
 BEGIN
