@@ -22,8 +22,8 @@ const sqlStateOf = (error: unknown): string | undefined =>
   error instanceof Error && 'severity' in error && 'code' in error ? String(error.code) : undefined;
 /** SQLSTATE of `matching.open_engine`. */
 const engineDiffers = 'MT002';
-/** SQLSTATE of a lock that was not to be had in the time somebody set. */
-const lockNotAvailable = '55P03';
+/** SQLSTATE: a lock was not to be had in the time somebody set; the class of a login that is refused, as while a password is changed. */
+const waitedFor = /^(55P03|28)/;
 
 /**
  * Whether the database could not be asked, did not answer or could not do it now; anything else is an answer, or a defect of ours that
@@ -31,7 +31,7 @@ const lockNotAvailable = '55P03';
  */
 export function isOutage(error: unknown): boolean {
   if (isStrongroomError(error)) return error.kind === 'unavailable';
-  return sqlStateOf(error) === lockNotAvailable || isDatabaseAway(error) || isRetryable(error);
+  return waitedFor.test(sqlStateOf(error) ?? '') || isDatabaseAway(error) || isRetryable(error);
 }
 
 /**

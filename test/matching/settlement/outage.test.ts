@@ -13,6 +13,7 @@ test.each([
   ['a server without memory', ofServer('53200')],
   ['a server that stops', ofServer('57P01')],
   ['a deadlock', ofServer('40P01')],
+  ['a password that is being changed', ofServer('28P01')],
   ['a standby that is not promoted yet', ofServer('25006')],
   ['a statement that took too long', ofServer('57014')],
   ['a lock that took too long', ofServer('55P03')],
