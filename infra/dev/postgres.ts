@@ -14,6 +14,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -194,6 +196,25 @@ export function postgresUrl(user: string, password: string, port: number, databa
   return `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
 }
 
+/**
+ * Whether no process works in the folder. The children of a PostgreSQL that was killed are in groups of their own, live until they
+ * notice, and have its shared memory until then; it refuses to start beside them.
+ */
+function isLeft(dataFolder: string): boolean {
+  const folder = realpathSync(dataFolder);
+  const processes = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
+  return !processes.some((pid) => workingFolder(pid) === folder);
+}
+
+function workingFolder(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    // It has ended, or is somebody else's.
+    return undefined;
+  }
+}
+
 /** @throws INFRA_PORT_TAKEN, INFRA_PROCESS_NOT_READY */
 export async function startPostgres(
   supervisor: Supervisor,
@@ -227,6 +248,7 @@ export async function startPostgres(
     env: environment,
     logFile: options.logFile,
     ...(user === undefined ? {} : { user }),
+    isFree: () => isLeft(options.dataFolder),
     stopSignal: 'SIGINT', // fast shutdown: ends sessions, then a checkpoint
     ready: async (pid) => await Promise.resolve().then(() => isReady(options.dataFolder, pid)),
     readyTimeoutMs,

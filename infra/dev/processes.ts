@@ -38,6 +38,8 @@ export interface ProcessSpec {
   readonly user?: { readonly uid: number; readonly gid: number };
   /** What ends it in good order. */
   readonly stopSignal: 'SIGINT' | 'SIGTERM';
+  /** Whether nothing of an earlier one, which was killed, is in its way. A start waits for it for a while, then lets the program say what is. */
+  readonly isFree?: () => boolean;
   /** True as soon as the process serves; may throw or return false until then. */
   readonly ready: (pid: number) => Promise<boolean>;
   readonly readyTimeoutMs: number;
@@ -161,6 +163,14 @@ function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** What a process that was killed leaves behind needs milliseconds to notice. */
+const freeTimeoutMs = 10_000;
+
+async function untilFree({ isFree }: ProcessSpec): Promise<void> {
+  const deadline = performance.now() + freeTimeoutMs;
+  while (isFree?.() === false && performance.now() < deadline) await delay(probeIntervalMs);
+}
+
 /** @returns false: what it was asked for last was whether it is up. When its time is over, only what is not even that is ended. */
 async function untilReady(
   spec: ProcessSpec,
@@ -202,6 +212,7 @@ export function createSupervisor(): Supervisor {
   };
 
   async function start(spec: ProcessSpec, awaited: 'ready' | 'up' = 'ready'): Promise<RunningProcess> {
+    await untilFree(spec);
     if (closed) throw notReady(spec, 'the environment is being stopped');
     specs.set(spec.name, spec);
     const child = spawnChild(spec);
