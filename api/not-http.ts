@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { errorsOf } from '#core/errors';
 import { apiErrors } from './contract.ts';
 import { problemOf } from './problem.ts';
-import { refuseUpgrade } from './stream/upgrade.ts';
+import { answerOnSocket } from './socket-answer.ts';
 
 const fail = errorsOf(apiErrors);
 
@@ -22,5 +22,5 @@ export function answerNotHttp(error: Error & { readonly code?: string }, socket:
     return;
   }
   const [status, what] = known[error.code ?? ''] ?? [400, 'this is no HTTP/1.1 request'];
-  refuseUpgrade(socket, { ...problemOf(fail('API_NOT_HTTP', what), randomUUID()), status });
+  answerOnSocket(socket, { ...problemOf(fail('API_NOT_HTTP', what), randomUUID()), status });
 }

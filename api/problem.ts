@@ -54,8 +54,12 @@ export function problemOf(error: StrongroomError, requestId: string): Problem {
 /** After which a caller may come again, by status: PostgreSQL or the engine starts again within some seconds, a queue empties in one. */
 const retryAfterSeconds: Readonly<Record<number, number>> = { 429: 1, 503: 5 };
 
+/** Undefined: to come again is no use, or nobody knows when. */
+export const retryAfterSecondsOf = ({ retryable, status }: Problem): number | undefined =>
+  retryable ? retryAfterSeconds[status] : undefined;
+
 async function send(reply: FastifyReply, problem: Problem): Promise<void> {
-  const waitSeconds = problem.retryable ? retryAfterSeconds[problem.status] : undefined;
+  const waitSeconds = retryAfterSecondsOf(problem);
   if (waitSeconds !== undefined && !reply.hasHeader('retry-after'))
     void reply.header('retry-after', waitSeconds);
   await reply

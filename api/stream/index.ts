@@ -11,6 +11,7 @@ import { errorsOf, isStrongroomError, type StrongroomError } from '#core/errors'
 import type { EngineStatus } from '#matching/trading/contract';
 import { apiErrors } from '../contract.ts';
 import type { UpgradeLimits } from '../limits.ts';
+import { answerOnSocket } from '../socket-answer.ts';
 import type { TradingAuth, TradingCaller } from '../trading-auth.ts';
 import { within } from '../within.ts';
 import { Channels, type StreamTrading } from './channels.ts';
@@ -19,7 +20,6 @@ import { streamErrors } from './errors.ts';
 import { type Frame, frameOf, problemFrom } from './frames.ts';
 import { closeCodes, inboundBytesMax, type StreamLimits, streamLimits, streamPath } from './limits.ts';
 import { Session } from './session.ts';
-import { refuseUpgrade } from './upgrade.ts';
 
 const fail = errorsOf({ ...apiErrors, ...streamErrors });
 const goingAway = 1001;
@@ -92,7 +92,7 @@ class StreamServer implements Stream {
     this.#elapsedMs = options.elapsedMs ?? (() => performance.now());
     this.#channels = new Channels({ trading: options.trading, limits: this.#limits });
     this.#sockets.on('wsClientError', (error, socket) => {
-      refuseUpgrade(
+      answerOnSocket(
         socket,
         problemFrom(fail('API_STREAM_UPGRADE_INVALID', error.message), randomUUID(), () => undefined),
       );
@@ -137,7 +137,7 @@ class StreamServer implements Stream {
       (caller) => {
         const refusal = this.#refusal(caller);
         if (refusal !== undefined) {
-          refuseUpgrade(socket, problemFrom(refusal, requestId, this.#failed(requestId)));
+          answerOnSocket(socket, problemFrom(refusal, requestId, this.#failed(requestId)));
           return;
         }
         socket.off('error', onError);
@@ -146,7 +146,7 @@ class StreamServer implements Stream {
         });
       },
       (error: unknown) => {
-        refuseUpgrade(socket, problemFrom(error, requestId, this.#failed(requestId)));
+        answerOnSocket(socket, problemFrom(error, requestId, this.#failed(requestId)));
       },
     );
   };

@@ -200,7 +200,7 @@ export function postgresUrl(user: string, password: string, port: number, databa
  * Whether no process works in the folder. The children of a PostgreSQL that was killed are in groups of their own, live until they
  * notice, and have its shared memory until then; it refuses to start beside them.
  */
-function isLeft(dataFolder: string): boolean {
+function isAbandoned(dataFolder: string): boolean {
   const folder = realpathSync(dataFolder);
   const processes = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
   return !processes.some((pid) => workingFolder(pid) === folder);
@@ -248,7 +248,7 @@ export async function startPostgres(
     env: environment,
     logFile: options.logFile,
     ...(user === undefined ? {} : { user }),
-    isFree: () => isLeft(options.dataFolder),
+    isFree: () => isAbandoned(options.dataFolder),
     stopSignal: 'SIGINT', // fast shutdown: ends sessions, then a checkpoint
     ready: async (pid) => await Promise.resolve().then(() => isReady(options.dataFolder, pid)),
     readyTimeoutMs,

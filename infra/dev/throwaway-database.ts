@@ -14,7 +14,7 @@ export interface Database {
 
 /** The journal is append-only, so what is tried out has no place in a real one. */
 async function createDatabase(serverUrl: string, url: URL): Promise<Database> {
-  const name = `strongroom_bench_${process.pid}`;
+  const name = `strongroom_throwaway_${process.pid}`;
   const run = async (statement: string): Promise<void> => {
     const client = new pg.Client({ connectionString: serverUrl });
     await client.connect();

@@ -150,7 +150,7 @@ export interface NamedAccount extends AccountRef {
   /** One number for account and asset, so that many can be remembered. */
   readonly key: number;
 }
-/** Whose numbers are below those of any account of the engine. */
+/** Numbers that no account of the engine has: one below all of them, and from where on all are above them (2^22). */
 const [clearingNumber, mainsFrom] = [-1, 2 ** 30] as const;
 const keyOf = (account: number, asset: number): number => account * assetsPerAccount + asset;
 

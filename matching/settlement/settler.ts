@@ -26,7 +26,7 @@ import {
 
 const fail = errorsOf(settlementErrors);
 
-/** Larger ones net better; what a portion of this size writes is about 4 MB and waits in memory once more. */
+/** Larger ones net better. The rows of a portion of this size are 3 MB of text, its transfers about as much, and wait in memory once more. */
 const tradesPerPortionMax = 32_768;
 /** The ledger's other writers wait while they are applied, up to half a second. */
 const transfersPerPortionMax = 24_000;

@@ -6,16 +6,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isStrongroomError } from '#core/errors';
 import type { Id } from '#core/ids';
-import type { Pool, Queryable } from '#infra/db';
-import type { Ledger } from '#ledger';
-import {
-  type SpotMove,
-  spotIn,
-  spotOut,
-  type Transfer,
-  type TransferCode,
-  type TransferCommand,
-} from '#ledger/contract';
+import type { Pool } from '#infra/db';
+import type { Ledger, readEventsOfCodes } from '#ledger';
+import { type SpotMove, spotIn, spotOut, type Transfer, type TransferCommand } from '#ledger/contract';
 import { type EngineAccounts, firstEvent, type SubmitCommand } from './accounts.ts';
 import { type EngineAsset, engineAmount } from './assets.ts';
 import type { SettledEngine } from './store.ts';
@@ -24,10 +17,7 @@ import type { SettledEngine } from './store.ts';
 const pollMs = 50;
 
 /** The ledger's journal as a stream (`readEventsOfCodes` of the ledger). */
-export type ReadLedger = (
-  queryable: Queryable,
-  query: { readonly after: bigint; readonly codes: readonly TransferCode[] },
-) => Promise<{ readonly events: readonly Transfer[]; readonly upTo: bigint }>;
+export type ReadLedger = typeof readEventsOfCodes;
 export interface SpotFeedOptions {
   readonly pool: Pool;
   readonly engine: SettledEngine;

@@ -87,7 +87,7 @@ CREATE TABLE matching.movement (
   CHECK (client_order_id IS NULL OR (ledger_seq IS NULL AND client_order_id BETWEEN 1 AND 18446744073709551615))
 );
 CREATE INDEX movement_portion ON matching.movement (engine, portion);
--- Not unique: the engine itself remembers the newest ids of all accounts only, and what it did is booked.
+-- Not unique: the engine itself remembers the newest ids of an account only, and what it did is booked.
 CREATE INDEX movement_client ON matching.movement (engine, account, client_order_id, seq, index) WHERE client_order_id IS NOT NULL;
 
 -- Events are booked in portions. Each is hashed over its rows and the portion before; its transfers carry that hash as their

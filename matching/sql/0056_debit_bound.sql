@@ -71,3 +71,6 @@ END $$;
 CREATE TRIGGER balance_debited_stays_open BEFORE UPDATE OF closed ON ledger.balance
   FOR EACH ROW WHEN (NEW.closed AND NOT OLD.closed) EXECUTE FUNCTION matching.refuse_closing_before_debit();
 REVOKE ALL ON FUNCTION matching.main_account_lock, matching.only_to_open_main, matching.refuse_closing_before_debit FROM PUBLIC;
+
+COMMENT ON INDEX matching.movement_client IS
+  'Not unique: the engine remembers the newest client ids of all accounts together only, and what it did is booked.';

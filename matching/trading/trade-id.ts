@@ -4,7 +4,7 @@ import type { EventPlace } from '../settlement/settlement-events.ts';
 import { tradingErrors } from './errors.ts';
 
 const fail = errorsOf(tradingErrors);
-/** Numbers of commands are below 2^53, indexes of events below 2^24. */
+/** Numbers of commands are below 10^15, which a million a second reach in thirty years; indexes of events are below 2^24. */
 const pattern = /^(?<seq>[1-9][0-9]{0,14})-(?<index>0|[1-9][0-9]{0,7})$/;
 
 export const tradeId = ({ seq, index }: EventPlace): string => `${seq}-${index}`;
